@@ -1,0 +1,36 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make the environment first.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+# Nothing phones home: albumentations would ask a package index for a newer version of itself.
+export NO_ALBUMENTATIONS_UPDATE := 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test check lock clean-work
+.DELETE_ON_ERROR:
+
+demo: .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
+	dvc repro
+	@cat metrics/tables/summary.md
+	@echo "Tables: metrics/tables/   figures: metrics/figures/   networks: data/models/"
+
+test: check  ## lint, types and the whole test suite
+	python -m pytest -n 2 --dist loadscope
+
+check: .venv/.installed
+	ruff check .
+	ruff format --check .
+	mypy
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@git rev-parse --git-dir >/dev/null 2>&1 || echo "Not a git checkout: dvc experiments will not work."
+	touch $@
+
+lock:  ## pins for every supported Python, with hashes and without any index's address
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --all-extras --upgrade pyproject.toml -o requirements.lock

@@ -1,0 +1,1 @@
+"""Pipelines that make data: the demo corpora and the detector."""

@@ -1,0 +1,86 @@
+"""The offset ensemble: windows of one enlarged crop, averaged (paper, section 3.3).
+
+A crop is h + 2m by w + 2m pixels, the face box at network resolution with a margin m on every
+side. The box of formula (5), moved by (dx, dy) network pixels, is then a slice of the crop: no
+image is decoded, cropped or resized again.
+
+The expectation (2) is linear, so the ensemble's angle is the mean of its windows' angles. One pass
+over every offset within ±K_max therefore gives the ensembles for all K and d.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpe_core.bins import BinSpec
+from hpe_core.boxes import offset_grid
+from hpe_core.networks import normalize
+
+Offsets = NDArray[np.int64]
+
+
+def windows(crops: Tensor, offsets: Offsets, size_hw: tuple[int, int]) -> Tensor:
+    """The shifted windows of every crop.
+
+    crops (N, 3, h + 2m, w + 2m), offsets (S, 2) as (dx, dy) in pixels, |dx|, |dy| ≤ m,
+    size_hw = (h, w). Returns (N·S, 3, h, w), all offsets of the first crop first.
+    """
+    h, w = size_hw
+    top, left = (crops.shape[-2] - h) // 2, (crops.shape[-1] - w) // 2
+    reach = int(np.abs(offsets).max(initial=0))
+    if reach > min(top, left):
+        raise ValueError(f"offsets reach {reach} px, but the crops' margin is {min(top, left)} px")
+    slices = [
+        crops[..., top + dy : top + dy + h, left + dx : left + dx + w]
+        for dx, dy in offsets.tolist()
+    ]
+    return torch.stack(slices, dim=1).flatten(0, 1)
+
+
+def window_probs(
+    predict: Callable[[Tensor], Tensor],
+    crops: Tensor,
+    offsets: Offsets,
+    size_hw: tuple[int, int],
+    batch: int,
+) -> Iterator[Tensor]:
+    """Probabilities of every window, a few faces at a time.
+
+    predict: normalised images (B, 3, h, w) → probabilities (B, 3, n_bins); crops: uint8
+    (N, h + 2m, w + 2m, 3); batch: at most so many windows at a time, of one or several faces.
+    Yields (faces, S, 3, n_bins) in the order of the crops. One face's offsets are split over
+    several batches where S is larger than `batch`.
+    """
+    for some in crops.split(max(1, batch // len(offsets))):
+        normalized = normalize(some)
+        parts = [
+            predict(
+                windows(normalized, part, size_hw).contiguous(memory_format=torch.channels_last)
+            ).unflatten(0, (len(some), len(part)))
+            for part in np.array_split(offsets, -(-len(offsets) // batch))
+        ]
+        yield torch.cat(parts, dim=1)
+
+
+def average(probs: Tensor, spec: BinSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Formula (6): the mean of the windows' softmaxes, with its angles and their spread.
+
+    probs (N, S, 3, n_bins). Returns mean probabilities (N, 3, n_bins), the ensemble's prediction
+    (N, 3) degrees, and the standard deviation of the windows' predictions (N, 3) degrees (0 for
+    S = 1).
+    """
+    mean = probs.mean(1)
+    angles = spec.expectation(probs)
+    return mean, spec.expectation(mean), angles.std(1, correction=0)
+
+
+def cell_members(offsets: Offsets, radius: int, step: int) -> NDArray[np.int64]:
+    """Which rows of a complete grid of offsets form the ensemble of K = radius, d = step.
+
+    offsets (L, 2): every integer offset within ±K_max. Returns S row numbers.
+    """
+    row_of = {tuple(offset): row for row, offset in enumerate(offsets.tolist())}
+    return np.array([row_of[tuple(o)] for o in offset_grid(radius, step).tolist()])

@@ -1,0 +1,23 @@
+"""What a user did or has that stops the program: shown as one line, never as a traceback."""
+
+from pathlib import Path
+
+
+class InputError(ValueError):
+    """A file, a folder, a parameter or a row that cannot be used as it is.
+
+    The message names the thing, the value found, what was expected and what to do.
+    """
+
+
+class UnreadableFileError(InputError):
+    """One file that cannot be used. `reason` is the message without the path, for reports."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class UnreadableImageError(UnreadableFileError):
+    """An image that is missing, too large, cut off or no image at all."""

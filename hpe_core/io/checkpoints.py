@@ -1,0 +1,127 @@
+"""Networks on disk: safetensors with the metadata that rebuilds them, and foreign checkpoints."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from hpe_core.bins import BinSpec
+from hpe_core.errors import InputError
+from hpe_core.io.files import atomic
+from hpe_core.networks import IMAGENET_MEAN, IMAGENET_STD, BaseNet, Encoder, StudentNet
+
+Network = BaseNet | StudentNet
+
+
+def save_network(
+    network: Network, path: Path, backbone: str, size_hw: tuple[int, int], provenance: Any
+) -> None:
+    """Weights and everything needed to use them. provenance: JSON-able, where they come from."""
+    specs = network.specs if isinstance(network, BaseNet) else (network.spec,)
+    metadata = {
+        "kind": "base" if isinstance(network, BaseNet) else "student",
+        "backbone": backbone,
+        "bins_deg": [spec.bin_deg for spec in specs],
+        "theta_deg": network.spec.theta_deg,
+        "size_hw": list(size_hw),
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
+        "provenance": provenance,
+    }
+    # One JSON entry: safetensors keeps several in a hash map, whose order changes from run to run.
+    text = json.dumps(metadata, sort_keys=True)
+    state = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
+    with atomic(path) as temporary:
+        safetensors.torch.save_file(state, temporary, metadata={"hpe": text})
+
+
+def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
+    """The network in evaluation mode, and its metadata."""
+    if not path.exists():
+        raise InputError(f"{path}: no such network; run the stage that trains it")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("hpe")
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: not a safetensors file: {error}") from error
+    if text is None:
+        raise InputError(f"{path}: no `hpe` metadata; expected a network saved by this project")
+    metadata = json.loads(text)
+    specs = [BinSpec(b, metadata["theta_deg"]) for b in metadata["bins_deg"]]
+    network: Network
+    if metadata["kind"] == "base":
+        network = BaseNet(metadata["backbone"], specs)
+    else:
+        network = StudentNet(metadata["backbone"], specs[0])
+    _load_strictly(network, safetensors.torch.load_file(path), path)
+    return network.eval(), metadata
+
+
+def load_published(path: Path, backbone: str) -> StudentNet:
+    """A student network as published with the paper: a .pth whose names are those of StudentNet.
+
+    The bin size follows from the number of outputs. Pickled code is refused (`weights_only`).
+    Raises InputError naming missing, unexpected or misshapen tensors.
+    """
+    state = _read_state_dict(path)
+    key = "head_net.yaw.weight"
+    if key not in state:
+        raise InputError(f"{path}: no {key!r}; found {sorted(state)[:5]} and others")
+    spec = BinSpec(2 * BinSpec().theta_deg / len(state[key]))
+    network = StudentNet(backbone, spec)
+    _load_strictly(network, state, path)
+    return network.eval()
+
+
+def save_published(network: StudentNet, path: Path) -> None:
+    """A student as the published evaluation program reads it: a .pth of its state dict."""
+    with atomic(path) as temporary:
+        torch.save(network.state_dict(), temporary)
+
+
+def load_pretrained(encoder: Encoder, backbone: str, source: Path) -> str:
+    """Fills a backbone and returns where its weights come from.
+
+    source: a file named `none` (random weights stay), one named after torchvision's enum, such as
+    `IMAGENET1K_V1` (torchvision downloads and checks it), or a local state dict of the torchvision
+    ResNet (.pth or .safetensors; its classifier is ignored).
+    """
+    if source.name == "none":
+        return "none"
+    if source.suffix:
+        state = _read_state_dict(source)
+    else:
+        enum = models.get_model_weights(backbone)
+        if source.name not in enum.__members__:
+            raise InputError(f"{source}: expected none, a file, or one of {list(enum.__members__)}")
+        state = enum[source.name].get_state_dict(progress=True, check_hash=True)
+    state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    _load_strictly(encoder.model, state, source)
+    return source.name
+
+
+def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
+    if not path.exists():
+        raise InputError(f"{path}: no such weights file")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever the damage makes of it
+        raise InputError(f"{path}: cannot be read as plain weights: {error}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+    return state
+
+
+def _load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise InputError(f"{path}: weights don't fit the network: {error}") from None

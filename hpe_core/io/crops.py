@@ -1,0 +1,145 @@
+"""Enlarged face crops: one HDF5 file a corpus, instead of hundreds of thousands of small files.
+
+Layout: `pixels` (bytes of all images one after the other), `offsets` (N + 1, where each begins),
+`pyr_deg` (N x 3), `face_id`; attributes say how the crops were made and from which face table.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hpe_core.cropping import Pixels
+from hpe_core.errors import InputError
+from hpe_core.io.files import atomic
+from hpe_core.io.tables import PYR
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class CropFormat:
+    """How crops were made: the input size h x w, the margin m, the rules, the codec."""
+
+    height: int
+    width: int
+    margin: int
+    rule: str
+    border: str
+    codec: str
+    jpeg_quality: int
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height + 2 * self.margin, self.width + 2 * self.margin, 3
+
+
+def encode(crop: Pixels, crop_format: CropFormat) -> bytes:
+    if crop_format.codec == "raw":
+        return crop.tobytes()
+    quality = (cv2.IMWRITE_JPEG_QUALITY, crop_format.jpeg_quality)
+    settings = quality if crop_format.codec == "jpeg" else ()
+    bgr = np.ascontiguousarray(crop[..., ::-1])
+    return cv2.imencode(f".{crop_format.codec}", bgr, settings)[1].tobytes()
+
+
+def decode(data: NDArray[np.uint8], crop_format: CropFormat) -> Pixels:
+    if crop_format.codec == "raw":
+        return data.reshape(crop_format.shape)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"a crop's {len(data)} bytes are no {crop_format.codec} image")
+    return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
+
+
+def write_crops(
+    path: Path,
+    faces: pd.DataFrame,
+    crops: Iterable[bytes],
+    crop_format: CropFormat,
+    faces_sha256: str,
+) -> None:
+    """One encoded crop a row of `faces`, in that order, as they come; whole or not at all."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        pixels = file.create_dataset(
+            "pixels", (0,), "u1", maxshape=(None,), chunks=(_CHUNK_BYTES,), fletcher32=True
+        )
+        ends = [0]
+        pending: list[bytes] = []
+        for data in crops:
+            pending.append(data)
+            ends.append(ends[-1] + len(data))
+            if sum(map(len, pending)) >= _CHUNK_BYTES:
+                _append(pixels, pending)
+        _append(pixels, pending)
+        if len(ends) != len(faces) + 1:
+            raise ValueError(f"{path}: {len(faces)} faces, but {len(ends) - 1} crops")
+        file.create_dataset("offsets", data=np.array(ends, dtype="i8"), fletcher32=True)
+        file.create_dataset("pyr_deg", data=faces[PYR].to_numpy("f8"), fletcher32=True)
+        ids = faces["face_id"].tolist()
+        file.create_dataset("face_id", data=ids, dtype=h5py.string_dtype())
+        file.attrs.update({**asdict(crop_format), "faces_sha256": faces_sha256})
+
+
+def _append(pixels: h5py.Dataset, pending: list[bytes]) -> None:
+    data = np.frombuffer(b"".join(pending), np.uint8)
+    start = pixels.shape[0]
+    pixels.resize(start + len(data), axis=0)
+    pixels[start:] = data
+    pending.clear()
+
+
+class Crops:
+    """Random access to a crops file. Opened on first use, so it can be handed to worker processes.
+
+    `pyr_deg` (N x 3) float64, `face_id` (N), `format`. Raises InputError when the file does not
+    hold crops, or was not made from the face table given.
+    """
+
+    def __init__(self, path: Path, faces_sha256: str | None = None) -> None:
+        self.path = path
+        self._file: h5py.File | None = None
+        if not path.exists():
+            raise InputError(f"{path}: no such crops file; run the crop stage")
+        with h5py.File(path) as file:
+            names = {"pixels", "offsets", "pyr_deg", "face_id"}
+            if not names <= set(file):
+                raise InputError(f"{path}: no crops; expected {sorted(names)}, found {list(file)}")
+            attributes = dict(file.attrs)
+            self.pyr_deg: NDArray[np.float64] = file["pyr_deg"][:]
+            self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
+            self._ends: NDArray[np.int64] = file["offsets"][:]
+        self.faces_sha256 = str(attributes.pop("faces_sha256"))
+        fields: dict[str, Any] = {
+            name: value if isinstance(value, str) else int(value)
+            for name, value in attributes.items()
+        }
+        self.format = CropFormat(**fields)
+        if faces_sha256 is not None and faces_sha256 != self.faces_sha256:
+            raise InputError(
+                f"{path}: made from the face table {self.faces_sha256[:12]}, but the table at hand "
+                f"is {faces_sha256[:12]}; run the crop stage again"
+            )
+
+    def __len__(self) -> int:
+        return len(self.face_id)
+
+    def __getitem__(self, row: int) -> Pixels:
+        """(h + 2m) x (w + 2m) x 3 uint8 RGB."""
+        if self._file is None:
+            self._file = h5py.File(self.path)
+        start, end = self._ends[row], self._ends[row + 1]
+        return decode(self._file["pixels"][start:end], self.format)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}  # an open HDF5 file must not cross a process

@@ -1,0 +1,159 @@
+"""What every reader does alike: read each entry, keep it or say why not, and never stop for one."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from hpe_core.errors import InputError, UnreadableFileError
+from hpe_core.io.tables import ANNOTATED_BOX, INDEX_COLUMNS, PYR
+
+SKIPPED_COLUMNS = ["file", "reason"]
+MAX_ABS_DEG = 1440.0  # AFLW has angles beyond 360°; beyond four turns it is no angle
+THREADS = 8  # files are small: the time goes into waiting for the disk
+NO_BOX = (np.nan,) * 4
+
+
+@dataclass(frozen=True)
+class Face:
+    """One annotated face. Paths are relative to the corpus folder, with forward slashes."""
+
+    name: str  # unique in the corpus; face_id is dataset/name
+    image: str
+    pyr_deg: NDArray[np.float64]
+    bbox_xyxy: Sequence[float] = NO_BOX
+    subject: str = ""
+    video: str = ""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that should have been a face and is none. `file` is relative to the corpus."""
+
+    file: str
+    reason: str
+
+
+Entry = Face | Skipped
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """faces: INDEX_COLUMNS, one row a face. skipped: file, reason; one row for each face lost."""
+
+    faces: pd.DataFrame
+    skipped: pd.DataFrame
+
+
+def read_each(files: Sequence[str], read: Callable[[str], T], title: str) -> list[T | Skipped]:
+    """`read` of every file, in the order given, with a progress bar.
+
+    An InputError or a failing disk is that one file's: it becomes a Skipped with its reason.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        entries = pool.map(partial(_read_or_skip, read), files)
+        return list(tqdm(entries, desc=title, total=len(files), unit="file"))
+
+
+def to_corpus(entries: Iterable[Entry], dataset: str) -> Corpus:
+    """The two tables, in the order of the entries. A face with an impossible pose, or under a name
+    that an earlier one has, goes to the skipped ones.
+    """
+    faces: dict[str, Face] = {}
+    skipped: list[Skipped] = []
+    for entry in entries:
+        if isinstance(entry, Skipped):
+            skipped.append(entry)
+        elif entry.name in faces:
+            skipped.append(Skipped(entry.image, f"a second face under the name {entry.name}"))
+        elif reason := _impossible(entry.pyr_deg):
+            skipped.append(Skipped(entry.image, f"{entry.name}: {reason}"))
+        else:
+            faces[entry.name] = entry
+    rows = [_row(face, dataset) for face in faces.values()]
+    lost = [(skip.file, skip.reason) for skip in skipped]
+    return Corpus(
+        pd.DataFrame(rows, columns=list(INDEX_COLUMNS)).astype(INDEX_COLUMNS),
+        pd.DataFrame(lost, columns=SKIPPED_COLUMNS).astype("str"),
+    )
+
+
+def pairs(
+    folders: Iterable[Path], root: Path, image_suffix: str, label_suffix: str
+) -> tuple[list[str], list[Skipped]]:
+    """The images that have a label beside them, and the files without their twin.
+
+    Twins have equal names up to the suffixes. Everything is sorted and relative to `root`.
+    """
+    files = {
+        path.relative_to(root).as_posix()
+        for folder in folders
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+    }
+    images = {f.removesuffix(image_suffix) for f in files if f.endswith(image_suffix)}
+    labels = {f.removesuffix(label_suffix) for f in files if f.endswith(label_suffix)}
+    alone = [(stem, image_suffix, label_suffix) for stem in images - labels]
+    alone += [(stem, label_suffix, image_suffix) for stem in labels - images]
+    return (
+        [stem + image_suffix for stem in sorted(images & labels)],
+        [Skipped(stem + own, f"no {Path(stem).name}{other}") for stem, own, other in sorted(alone)],
+    )
+
+
+def bounding_box(points_px: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """The rectangle around landmarks. points_px (≥2 x N): rows x and y. → x1, y1, x2, y2."""
+    (x1, y1), (x2, y2) = points_px[:2].min(axis=1), points_px[:2].max(axis=1)
+    return float(x1), float(y1), float(x2), float(y2)
+
+
+def missing_corpus(folder: Path, expected: str, source: str) -> InputError:
+    """The error for a corpus that is not where it was looked for."""
+    found = "is there, but holds no such file" if folder.is_dir() else "does not exist"
+    return InputError(
+        f"no corpus: looked for {expected} in {folder.absolute()}, which {found}. {source} "
+        "Lay it out as the README says and set data.root in params.yaml to the folder above it."
+    )
+
+
+def _read_or_skip(read: Callable[[str], T], file: str) -> T | Skipped:
+    try:
+        return read(file)
+    except UnreadableFileError as error:
+        other = error.path.name if error.path.name != Path(file).name else ""
+        return Skipped(file, f"{other}: {error.reason}".removeprefix(": "))
+    except InputError as error:
+        return Skipped(file, str(error))
+    except OSError as error:
+        return Skipped(file, error.strerror or type(error).__name__)
+
+
+def _impossible(pyr_deg: NDArray[np.float64]) -> str:
+    """Why this is no pose, or an empty string."""
+    shown = ", ".join(f"{angle:.1f}" for angle in pyr_deg)
+    if not np.isfinite(pyr_deg).all():
+        return f"non-finite pose ({shown})"
+    if np.abs(pyr_deg).max() > MAX_ABS_DEG:
+        return f"impossible pose ({shown}), accepted is up to ±{MAX_ABS_DEG:.0f}°"
+    return ""
+
+
+def _row(face: Face, dataset: str) -> dict[str, str | float]:
+    return {
+        "face_id": f"{dataset}/{face.name}",
+        "dataset": dataset,
+        "image": face.image,
+        "split": "",
+        "subject": face.subject,
+        "video": face.video,
+        **dict(zip(PYR, face.pyr_deg.tolist(), strict=True)),
+        **dict(zip(ANNOTATED_BOX, face.bbox_xyxy, strict=True)),
+    }

@@ -1,0 +1,54 @@
+"""Errors per face, and their summary. The paper's measure is the MAE per angle and their mean."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hpe_core.geometry import geodesic_deg, wrap_deg
+
+Array = NDArray[np.float64]
+
+
+def absolute_error_deg(predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike) -> Array:
+    """|prediction - label| per angle, wrapped by 360° only: (... x 3) degrees → (... x 3).
+
+    Many programs of the field take the smallest error over ±180° too, which forgives a head
+    turned backwards; this one does not.
+    """
+    return np.abs(wrap_deg(np.asarray(predicted_pyr_deg) - np.asarray(pyr_deg)))
+
+
+def mae_deg(errors_deg: ArrayLike) -> dict[str, float]:
+    """Mean over faces per angle, then the mean of the three. errors_deg (N x 3), N ≥ 1."""
+    pitch, yaw, roll = (float(v) for v in np.asarray(errors_deg, dtype=np.float64).mean(0))
+    return {"pitch": pitch, "yaw": yaw, "roll": roll, "mae": (pitch + yaw + roll) / 3}
+
+
+def summary(
+    predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike, yaw_bands_deg: Sequence[float]
+) -> dict[str, Any]:
+    """What `evaluate` reports of one network on one test set.
+
+    predicted_pyr_deg, pyr_deg (N x 3) degrees. yaw_bands_deg: ascending edges of |yaw|; a band
+    holds its lower edge, the last one both. Bands without a face are left out.
+    Returns pitch, yaw, roll, mae, geodesic (all degrees), faces, and the same MAE per yaw band.
+    """
+    errors = absolute_error_deg(predicted_pyr_deg, pyr_deg)
+    if len(errors) == 0:
+        raise ValueError("no face to evaluate")
+    abs_yaw = np.abs(np.asarray(pyr_deg, dtype=np.float64)[:, 1])
+    bands: dict[str, Any] = {}
+    for low, high in pairwise(yaw_bands_deg):
+        last = high == yaw_bands_deg[-1]
+        inside = (abs_yaw >= low) & ((abs_yaw <= high) if last else (abs_yaw < high))
+        if inside.any():
+            bands[f"{low:g}-{high:g}"] = {"faces": int(inside.sum()), **mae_deg(errors[inside])}
+    return {
+        **mae_deg(errors),
+        "geodesic": float(geodesic_deg(predicted_pyr_deg, pyr_deg).mean()),
+        "faces": len(errors),
+        "abs_yaw": bands,
+    }

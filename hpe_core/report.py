@@ -1,0 +1,343 @@
+"""The paper's tables from our metrics, with the published values beside ours.
+
+Tables in, tables out. Errors are degrees; `avg` is the mean of pitch, yaw and roll, as the paper
+calls it; columns that begin with `paper_` hold published values and are empty where the paper has
+no such protocol and test set. A published row belongs to the test set of the same protocol and
+dataset.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+Summary = Mapping[str, Any]  # of one network on one test set, see hpe_core.metrics.summary
+Cell = tuple[int, int]  # K, d
+Accepted = Mapping[str, Sequence[str]]  # column of the face table → accepted values
+
+ERRORS = ["pitch", "yaw", "roll", "avg"]
+PAPER_ERRORS = [f"paper_{name}" for name in ERRORS]
+WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces"]
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """One test set and what was measured on it.
+
+    networks: name (base, ensemble, kd-…) → summary, in the order of the tables; imported: networks
+    published elsewhere, likewise; cells: the sweep, columns K, d, S, pitch, yaw, roll, mae, faces.
+    """
+
+    name: str
+    protocol: str
+    train: str
+    dataset: str
+    networks: Mapping[str, Summary]
+    imported: Mapping[str, Summary]
+    cells: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        return f"{self.protocol}: {self.train} → {self.dataset}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """The paper's tables: 1 (counts), 2 to 4 (ensemble), 5 (methods)."""
+
+    counts: pd.DataFrame
+    ensemble: pd.DataFrame
+    methods: pd.DataFrame
+
+
+def counts_table(
+    train: Mapping[str, tuple[str, Accepted]],
+    tests: Iterable[TestSet],
+    counts: Mapping[str, Summary],
+    published: pd.DataFrame,
+) -> pd.DataFrame:
+    """Table 1: the faces each protocol trains and tests on.
+
+    train: protocol → its corpus and the accepted faces of it; counts: corpus → what `filter`
+    counted. A training set chosen by a column that `filter` does not count has no number.
+    """
+    rows = [
+        {
+            "protocol": protocol,
+            "role": "train",
+            "dataset": dataset,
+            "faces": accepted_faces(counts[dataset], where),
+        }
+        for protocol, (dataset, where) in train.items()
+    ]
+    rows += [
+        {"protocol": t.protocol, "role": "test", "dataset": t.dataset, "faces": faces_of(t)}
+        for t in tests
+    ]
+    order = {protocol: position for position, protocol in enumerate(train)}
+    rows.sort(key=lambda row: order[str(row["protocol"])])  # stable: train first, tests as listed
+    paper = published.rename(columns={"faces": "paper_faces", "note": "paper_note"})
+    return whole(pd.DataFrame(rows).merge(paper, how="left", on=["protocol", "role", "dataset"]))
+
+
+def accepted_faces(counts: Summary, where: Accepted) -> int | None:
+    """How many faces of a corpus `where` accepts, or None where that was not counted."""
+    if not where:
+        return int(counts["faces"])
+    (column, accepted), *more = where.items()
+    groups = counts.get(f"by_{column}")
+    if more or groups is None:
+        return None
+    return sum(int(groups.get(value, 0)) for value in accepted)
+
+
+def faces_of(test: TestSet) -> int:
+    return int(next(iter(test.networks.values()))["faces"])
+
+
+def corpora_table(counts: Mapping[str, Summary]) -> pd.DataFrame:
+    """What `filter` kept and dropped of each corpus, and why."""
+    rows = [
+        {"dataset": name, "before": c["before"], "faces": c["faces"], **c["dropped"]}
+        for name, c in counts.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def ensemble_table(
+    tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame
+) -> pd.DataFrame:
+    """Tables 2 to 4: the offset ensemble for the paper's K and d, the teacher's and the best ones.
+
+    The best cell is looked up on the test set itself: it shows what there is to gain, and is not
+    used for anything.
+    """
+    return pd.concat([_ensemble_rows(t, teacher, published) for t in tests], ignore_index=True)
+
+
+def _ensemble_rows(test: TestSet, teacher: Cell, published: pd.DataFrame) -> pd.DataFrame:
+    ours = test.cells.rename(columns={"mae": "avg"}).set_index(["K", "d"])[[*ERRORS, "faces"]]
+    paper = of_test(published, test).set_index(["K", "d"])[ERRORS].add_prefix("paper_")
+    best = best_cell(test.cells)
+    wanted = {teacher, best, *published[["K", "d"]].itertuples(index=False, name=None)}
+    shown = sorted(cell for cell in wanted if cell in ours.index or cell in paper.index)
+    table = pd.DataFrame(index=pd.MultiIndex.from_tuples(shown, names=["K", "d"]))
+    table = table.join(ours).join(paper).reset_index()
+    table.insert(0, "test", test.name)
+    table.insert(3, "S", [ensemble_size(cell) for cell in shown])
+    notes = (((0, 1), "base"), (teacher, "teacher"), (best, "best here"))
+    table["note"] = [", ".join(note for noted, note in notes if noted == cell) for cell in shown]
+    return whole(table)
+
+
+def best_cell(cells: pd.DataFrame) -> Cell:
+    """K, d of the smallest error; of equal ones the smallest ensemble, then smallest K and d."""
+    best = cells.sort_values(["mae", "S", "K", "d"], kind="stable").iloc[0]
+    return int(best["K"]), int(best["d"])
+
+
+def ensemble_size(cell: Cell) -> int:
+    """S of formula (5)."""
+    radius, step = cell
+    return int((2 * (radius // step) + 1) ** 2)
+
+
+def methods_table(
+    tests: Iterable[TestSet],
+    elsewhere: Mapping[str, tuple[str, Summary]],
+    base_backbone: str,
+    teacher: Cell,
+    published: pd.DataFrame,
+) -> pd.DataFrame:
+    """Table 5: earlier methods, base, ensemble and students, imported networks.
+
+    elsewhere: imported networks evaluated on faces that are no test set here: name → corpus,
+    summary.
+    """
+    parts = [_method_rows(t, base_backbone, teacher, published) for t in tests]
+    rows = [{"test": d, "method": f"imported {k}", **s} for k, (d, s) in elsewhere.items()]
+    if rows:
+        extra = pd.DataFrame(rows).rename(columns={"mae": "avg"})
+        parts.append(extra.reindex(columns=parts[0].columns))
+    return whole(pd.concat(parts, ignore_index=True))
+
+
+def _method_rows(
+    test: TestSet, base_backbone: str, teacher: Cell, published: pd.DataFrame
+) -> pd.DataFrame:
+    ours = {name.lower(): row for name, row in test.networks.items()}
+    ours |= {f"imported {name}": row for name, row in test.imported.items()}
+    paper = of_test(published, test)
+    names = {_key(method): method for method in paper["method"]}
+    base = names.get("base", "")
+    same = base.lower() in ("", f"base {base_backbone}".lower())
+    labels = {
+        **{key: key.replace("kd-", "KD-").replace("resnet", "ResNet") for key in ours},
+        **names,
+        "base": f"Base {base_backbone}".replace("resnet", "ResNet")
+        + ("" if same else f" (paper: {base.removeprefix('Base ')})"),
+        "ensemble": f"Ensemble K={teacher[0]}, d={teacher[1]}",
+    }
+    keys = list(dict.fromkeys([*names, *ours]))
+    columns = {"mae": "avg"}
+    measured = pd.DataFrame.from_dict(ours, orient="index").rename(columns=columns)
+    measured = measured.reindex(keys)[[*ERRORS, "geodesic", "faces"]].reset_index(drop=True)
+    printed = paper.set_index(paper["method"].map(_key))[["extra_data", *ERRORS]]
+    printed = printed.rename(columns=dict(zip(ERRORS, PAPER_ERRORS, strict=True)))
+    printed = printed.reindex(keys).reset_index(drop=True)
+    table = pd.concat([measured, printed], axis=1)
+    table["extra_data"] = table["extra_data"].map({1: "yes"}).fillna("")
+    table.insert(0, "test", test.name)
+    table.insert(1, "method", [labels[key] for key in keys])
+    return table
+
+
+def _key(method: str) -> str:
+    """Our name for a published method: the base network's backbone may differ from the paper's."""
+    return "base" if method.startswith("Base ") else method.lower()
+
+
+def bands_table(tests: Iterable[TestSet]) -> pd.DataFrame:
+    """Errors by bands of |yaw|: one row a test set, network and band."""
+    rows = [
+        {"test": t.name, "network": name, "abs_yaw": band, **values}
+        for t in tests
+        for name, summary in {**t.networks, **t.imported}.items()
+        for band, values in sorted(summary["abs_yaw"].items(), key=lambda item: _lower(item[0]))
+    ]
+    table = pd.DataFrame(rows).rename(columns={"mae": "avg"})
+    return whole(table[["test", "network", "abs_yaw", "faces", *ERRORS]])
+
+
+def bands_side_by_side(bands: pd.DataFrame) -> pd.DataFrame:
+    """`bands_table` with one column a band: the MAE, and in each test set's first row the faces."""
+    names = sorted(bands["abs_yaw"].unique(), key=_lower)
+    parts = []
+    for test, rows in bands.groupby("test", sort=False):
+        errors = rows.pivot(index="network", columns="abs_yaw", values="avg")
+        errors = errors.reindex(index=rows["network"].unique(), columns=names)
+        faces = rows.drop_duplicates("abs_yaw").set_index("abs_yaw")["faces"].reindex(names)
+        text = errors.map("{:.2f}".format, na_action="ignore")
+        text = pd.concat([pd.DataFrame([faces.astype("str")], index=["faces"]), text])
+        parts.append(text.rename_axis(index="network").reset_index().assign(test=test))
+    return pd.concat(parts)[["test", "network", *names]]
+
+
+def _lower(band: str) -> float:
+    return float(band.split("-")[0])
+
+
+def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataFrame:
+    """Base, ensemble and students side by side.
+
+    gain: percent of the base network's error that is saved; none for the base network itself.
+    """
+    rows = []
+    for test in tests:
+        paper = of_test(published, test)
+        printed = dict(zip(paper["method"].map(_key), paper["avg"], strict=True))
+        for name, row in {**test.networks, **test.imported}.items():
+            avg, paper_avg = float(row["mae"]), printed.get(name.lower())
+            rows.append(
+                {
+                    "test": test.name,
+                    "network": name,
+                    "faces": row["faces"],
+                    "avg": avg,
+                    "gain": gain(avg, test.networks["base"]["mae"]) if name != "base" else None,
+                    "geodesic": row["geodesic"],
+                    "paper_avg": paper_avg,
+                    "paper_gain": gain(paper_avg, printed["base"])
+                    if paper_avg is not None and name != "base"
+                    else None,
+                }
+            )
+    return whole(pd.DataFrame(rows)).astype({"gain": "f8", "paper_avg": "f8", "paper_gain": "f8"})
+
+
+def sweep_table(tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame) -> pd.DataFrame:
+    """The sweep in one row a test set: no ensemble, the teacher's K and d, the best ones."""
+    rows = []
+    for test in tests:
+        errors = test.cells.set_index(["K", "d"])["mae"]
+        best, paper = best_cell(test.cells), of_test(published, test)
+        paper_best = best_cell(paper.rename(columns={"avg": "mae"})) if len(paper) else None
+        rows.append(
+            {
+                "test": test.name,
+                "faces": test.cells["faces"].iloc[0],
+                "base": errors[(0, 1)],
+                "teacher": errors.get(teacher),
+                "best": errors[best],
+                "gain": gain(errors[best], errors[(0, 1)]),
+                "best_K_d_S": cell_text(best),
+                "paper_best": paper["avg"].min() if len(paper) else None,
+                "paper_K_d_S": cell_text(paper_best) if paper_best else None,
+            }
+        )
+    return whole(pd.DataFrame(rows)).astype({"teacher": "f8", "paper_best": "f8"})
+
+
+def cell_text(cell: Cell) -> str:
+    return f"{cell[0]}, {cell[1]}, {ensemble_size(cell)}"
+
+
+def gain(error: float, base_error: float) -> float:
+    """Percent of the base network's error that is saved; negative where the error is larger."""
+    return 100 * (base_error - error) / base_error
+
+
+def of_test(published: pd.DataFrame, test: TestSet) -> pd.DataFrame:
+    """The published rows of the same protocol and dataset; none for a user's own protocol."""
+    same = (published["protocol"] == test.protocol) & (published["dataset"] == test.dataset)
+    return published[same]
+
+
+def whole(table: pd.DataFrame) -> pd.DataFrame:
+    """Counts as integers that may be absent (pandas would turn them into floats)."""
+    return table.astype({name: "Int64" for name in WHOLE_NUMBERS if name in table})
+
+
+def markdown(
+    table: pd.DataFrame, digits: int = 2, once: Sequence[str] = (), bold: Sequence[str] = ()
+) -> str:
+    """A Markdown table: errors with `digits` decimals, gains as signed percentages.
+
+    Empty cells become a dash, empty columns are left out. Columns in `once` show a value only where
+    it changes; in those in `bold` the smallest value of each test set stands out.
+    """
+    table = table[
+        [
+            name
+            for name in table
+            if not (table[name].isna() | (table[name].astype("str") == "")).all()
+        ]
+    ]
+    text = pd.DataFrame({name: _texts(table[name], digits) for name in table})
+    for name in set(bold) & set(table):
+        least = table[name].round(digits).groupby(table["test"]).transform("min")
+        best = (table[name].round(digits) == least).to_numpy()
+        text[name] = text[name].where(~best, "**" + text[name] + "**")
+    for name in once:
+        text[name] = text[name].where(text[name] != text[name].shift(), "")
+    right = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
+    return text.rename(columns=_heading).to_markdown(
+        index=False,
+        disable_numparse=True,
+        colalign=["right" if numeric else "left" for numeric in right],
+    )
+
+
+def _texts(column: "pd.Series[Any]", digits: int) -> list[str]:
+    percent = str(column.name).endswith("gain")
+    form = "{:+.1f} %" if percent else f"{{:.{digits}f}}"
+    return [
+        NOTHING if pd.isna(v) else form.format(v) if isinstance(v, float) else str(v)
+        for v in column
+    ]
+
+
+def _heading(name: str) -> str:
+    return name.replace("avg", "MAE").replace("_", " ").replace("K d S", "K, d, S")

@@ -1,0 +1,39 @@
+"""Which faces of AFLW are test faces: the ones that AFLW2000 shows, too (protocol 2)."""
+
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from hpe_core.geometry import geodesic_deg
+from hpe_core.io.tables import PYR
+
+TRAIN, TEST, EXCLUDED = "train", "test", "excluded"
+
+
+def assign_test_split(
+    faces: pd.DataFrame, reference_faces: pd.DataFrame, *, strict_siblings: bool
+) -> pd.Series:
+    """The column `split` of `faces` (face table): "train", "test" or "excluded".
+
+    A face is a test face if its image is also in the reference corpus (same stem). Of several
+    faces in such an image exactly one is: the one whose pose is nearest to the reference's own
+    label of that stem, by the geodesic angle (the first one where two are equally near). The
+    others train, as in the published labels, although the same photograph is then on both sides;
+    with `strict_siblings` they are excluded. Same index as `faces`.
+    """
+    by_stem = reference_faces.assign(stem=_stems(reference_faces)).drop_duplicates("stem")
+    stems = _stems(faces)
+    shared = stems.isin(by_stem["stem"])
+    split = pd.Series(TRAIN, index=faces.index, name="split", dtype="str")
+    split[shared] = EXCLUDED if strict_siblings else TRAIN
+    reference = by_stem.set_index("stem").loc[stems[shared], PYR]
+    distance = pd.Series(
+        geodesic_deg(faces.loc[shared, PYR].to_numpy(), reference.to_numpy()),
+        index=faces.index[shared],
+    )
+    split[distance.groupby(stems[shared]).idxmin()] = TEST
+    return split
+
+
+def _stems(faces: pd.DataFrame) -> pd.Series:
+    return faces["image"].map(lambda image: PurePosixPath(image).stem)

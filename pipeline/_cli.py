@@ -1,0 +1,20 @@
+"""How a stage ends: quietly, or with one line that says what the user can do about it."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from hpe_core.errors import InputError
+
+
+def run(main: Callable[..., None], parser: argparse.ArgumentParser) -> None:
+    """Parses the command line and calls `main` with it: `--folder-name x` → `main(folder_name=x)`.
+
+    An InputError or an OSError (a missing file, a full disk) is the user's to mend: it is printed
+    as one line and the process exits with 1. Anything else is our defect and keeps its traceback.
+    """
+    arguments = vars(parser.parse_args())
+    try:
+        main(**arguments)
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")

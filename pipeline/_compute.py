@@ -1,0 +1,16 @@
+"""The machine's side of a run: what changes speed, not results."""
+
+from pathlib import Path
+
+import lightning_fabric
+import torch
+
+from hpe_core.params import Compute, Precision, load
+
+
+def start(params: Path, precision: Precision) -> tuple[lightning_fabric.Fabric, Compute]:
+    """The device named under `compute` in params.yaml, and deterministic kernels."""
+    compute = load(params, "compute", Compute)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    fabric = lightning_fabric.Fabric(accelerator=compute.device, devices=1, precision=precision)
+    return fabric, compute

@@ -1,0 +1,48 @@
+"""What training the base network and training a student have in common on disk."""
+
+from pathlib import Path
+
+import lightning_fabric
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+from hpe_core.errors import InputError
+from hpe_core.io.crops import Crops
+from hpe_core.io.files import atomic
+from hpe_core.networks import BACKBONES
+from hpe_core.params import Augment, Compute, Optim
+from hpe_core.training import TrainingFaces, Views, fit
+
+
+def check_backbone(name: str) -> None:
+    if name not in BACKBONES:
+        raise InputError(f"unknown backbone {name!r}; expected one of {sorted(BACKBONES)}")
+
+
+def train(
+    task: nn.Module,
+    crops: Crops,
+    rows: NDArray[np.int64],
+    augment: Augment,
+    optim: Optim,
+    fabric: lightning_fabric.Fabric,
+    compute: Compute,
+    history: Path,
+    teacher_probs: NDArray[np.float32] | None = None,
+) -> None:
+    """Trains the network inside `task` and writes the history: epoch, loss, mae."""
+    views = Views(crops.format.size_hw, seed=optim.seed, **augment.model_dump())
+    epochs = fit(
+        task,
+        TrainingFaces(crops, rows, views, teacher_probs),
+        optim.epochs,
+        optim.batch,
+        optim.lr,
+        optim.seed,
+        fabric,
+        compute.workers,
+    )
+    with atomic(history) as temporary:
+        pd.DataFrame(epochs).round(4).to_csv(temporary, index=False)

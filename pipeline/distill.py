@@ -1,0 +1,74 @@
+"""Stage two of the paper: trains a student on the ensemble's cached probabilities.
+
+targets, training crops → student network, history of its training
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core.bins import BinSpec
+from hpe_core.errors import InputError
+from hpe_core.io.checkpoints import load_pretrained, save_network
+from hpe_core.io.files import sha256
+from hpe_core.io.targets import read_targets
+from hpe_core.networks import StudentNet
+from hpe_core.params import Augment, Distill, Ensemble, Protocol, Student, load, load_item
+from hpe_core.training import DistillationTask, seeded
+from pipeline._cli import run
+from pipeline._compute import start
+from pipeline._selection import select_crops
+from pipeline._training import check_backbone, train
+
+
+def main(
+    *,
+    params: Path,
+    student: str,
+    faces: Path,
+    crops: Path,
+    targets: Path,
+    weights: Path,
+    network: Path,
+    history: Path,
+) -> None:
+    distill, augment = load(params, "distill", Distill), load(params, "augment", Augment)
+    grid = load(params, "ensemble", Ensemble)
+    item = load_item(params, "students", student, Student)
+    where = load_item(params, "protocols", item.protocol, Protocol).where
+    fabric, compute = start(params, distill.precision)
+    source, rows = select_crops(crops, faces, where)
+    crops_sha256 = sha256(crops)
+    teacher = read_targets(targets, {"K": grid.K, "d": grid.d, "crops_sha256": crops_sha256})
+    if teacher.face_id != np.array(source.face_id)[rows].tolist():
+        raise InputError(f"{targets}: its faces are not those of {crops}; run ensemble again")
+    check_backbone(item.backbone)
+    spec = BinSpec(teacher.origin.bin_deg, teacher.origin.theta_deg)
+    net = seeded(lambda: StudentNet(item.backbone, spec), distill.seed)
+    provenance = load_pretrained(net.encoder_net, item.backbone, weights)
+    task = DistillationTask(net, distill.label_weight)
+    views = augment.model_copy(update={"rotate_deg": distill.rotate_deg})
+    train(task, source, rows, views, distill, fabric, compute, history, teacher.probs)
+    origin = {
+        "weights": provenance,
+        "crops_sha256": crops_sha256,
+        "base_sha256": teacher.origin.base_sha256,
+        "K": grid.K,
+        "d": grid.d,
+        "faces": len(rows),
+    }
+    save_network(net, network, item.backbone, source.format.size_hw, origin)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--student", required=True)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--crops", type=Path, required=True)
+    parser.add_argument("--targets", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--history", type=Path, required=True)
+    run(main, parser)

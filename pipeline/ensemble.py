@@ -1,0 +1,73 @@
+"""The teacher: the base network averaged over shifted boxes, once for every training face.
+
+base network, training crops → probabilities (HDF5), read by every student of the protocol
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core.boxes import offset_grid
+from hpe_core.ensemble import average
+from hpe_core.errors import InputError
+from hpe_core.inference import each_window
+from hpe_core.io.checkpoints import load_network
+from hpe_core.io.files import sha256
+from hpe_core.io.targets import TargetsOrigin, write_targets
+from hpe_core.params import Ensemble, Protocol, load, load_item
+from pipeline._cli import run
+from pipeline._compute import start
+from pipeline._selection import select_crops
+
+
+def main(
+    *, params: Path, protocol: str, faces: Path, crops: Path, network: Path, targets: Path
+) -> None:
+    grid = load(params, "ensemble", Ensemble)
+    where = load_item(params, "protocols", protocol, Protocol).where
+    fabric, compute = start(params, grid.precision)
+    source, rows = select_crops(crops, faces, where)
+    if source.format.margin < grid.K:
+        raise InputError(
+            f"ensemble.K is {grid.K}, but {crops} has a margin of {source.format.margin} pixels; "
+            "raise crop.margin"
+        )
+    base, _ = load_network(network)
+    offsets = offset_grid(grid.K, grid.d)
+    origin = TargetsOrigin(
+        K=grid.K,
+        d=grid.d,
+        S=len(offsets),
+        bin_deg=base.spec.bin_deg,
+        theta_deg=base.spec.theta_deg,
+        n_bins=base.spec.n_bins,
+        base_sha256=sha256(network),
+        crops_sha256=sha256(crops),
+        precision=grid.precision,
+        views="upright, not flipped",
+    )
+    batches = each_window(
+        base,
+        source,
+        rows,
+        offsets,
+        source.format.size_hw,
+        fabric,
+        compute.infer_batch,
+        compute.workers,
+    )
+    means = (average(probs, base.spec) for probs in batches)
+    chunks = (tuple(part.float().cpu().numpy() for part in mean) for mean in means)
+    write_targets(targets, np.array(source.face_id)[rows].tolist(), chunks, origin)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--crops", type=Path, required=True)
+    parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--targets", type=Path, required=True)
+    run(main, parser)

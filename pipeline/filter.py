@@ -1,0 +1,62 @@
+"""Keeps the faces whose angles and box are usable, and counts what was dropped and why.
+
+boxes, index of the corpus that marks the test split → face table, counts
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from hpe_core.io.files import write_json
+from hpe_core.io.tables import DETECTED_BOX, PYR, read_table, write_table
+from hpe_core.params import Filter, load
+from hpe_core.splits import assign_test_split
+from pipeline._cli import run
+
+
+def main(
+    *, params: Path, dataset: str, boxes: Path, split_index: Path, faces: Path, counts: Path
+) -> None:
+    rules = load(params, "filter", Filter)
+    table = read_table(boxes, ["face_id", *PYR, *DETECTED_BOX])
+    reference = read_table(split_index)
+    if set(reference["dataset"]) != {dataset}:
+        split = assign_test_split(table, reference, strict_siblings=rules.strict_split)
+        table = table.assign(split=split)
+    drops = pd.DataFrame(
+        {
+            "angle_over_limit": (table[PYR].abs() > rules.max_angle_deg).any(axis=1),
+            "box_too_small": shorter_side(table) < rules.min_side_px,
+            "excluded_by_split": table["split"] == "excluded",
+        }
+    )
+    reason = drops.idxmax(axis=1).where(drops.any(axis=1), "")
+    kept = table[reason == ""]
+    write_table(kept, faces)
+    write_json(
+        {
+            "before": len(table),
+            "faces": len(kept),
+            "dropped": {name: int((reason == name).sum()) for name in drops},
+            "by_split": kept["split"].replace("", "all").value_counts().to_dict(),
+        },
+        counts,
+    )
+    print(f"{dataset}: {len(table)} faces, {len(kept)} kept")
+
+
+def shorter_side(table: pd.DataFrame) -> pd.Series:
+    x1, y1, x2, y2 = (table[column] for column in DETECTED_BOX)
+    return pd.concat([x2 - x1, y2 - y1], axis=1).min(axis=1)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--boxes", type=Path, required=True)
+    parser.add_argument("--split-index", type=Path, required=True)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--counts", type=Path, required=True)
+    run(main, parser)

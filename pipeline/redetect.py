@@ -1,0 +1,117 @@
+"""Finds the box of every face: with a detector in the raw images, or in the published lists.
+
+images, index, detector or published boxes → boxes, the faces without one, report
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hpe_core.boxes import scale, square
+from hpe_core.errors import InputError
+from hpe_core.io.detector import Detector
+from hpe_core.io.files import atomic, write_json
+from hpe_core.io.published import assign_published, published_file, read_published
+from hpe_core.io.redetection import UNREADABLE, detect_faces
+from hpe_core.io.tables import (
+    ANNOTATED_BOX,
+    BOX_COLUMNS,
+    DETECTED_BOX,
+    INDEX_COLUMNS,
+    read_table,
+    write_table,
+)
+from hpe_core.params import Boxes, load
+from pipeline._cli import run
+
+
+def main(
+    *,
+    params: Path,
+    dataset: str,
+    source: Path,
+    folder: Path,
+    index: Path,
+    boxes: Path,
+    unmatched: Path,
+    report: Path,
+) -> None:
+    rules = load(params, "boxes", Boxes)
+    faces = read_table(index, list(INDEX_COLUMNS))
+    if rules.source == "published":
+        found, reasons = assign_published(faces, read_published(published_file(source, dataset)))
+    else:
+        found, reasons = detect_faces(faces, folder, detector(source, rules), rules.match_iou)
+    missing = faces.loc[reasons.index].assign(reason=reasons)
+    if rules.unmatched == "annotated":
+        found = pd.concat([found, annotated(missing)]).sort_index()
+    if found.empty:
+        raise InputError(f"{source}: found none of the {len(faces)} faces in {folder}")
+    table = found.assign(**shaped(found, rules)).astype(BOX_COLUMNS)
+    write_table(table, boxes)
+    with atomic(unmatched) as temporary:
+        missing[["face_id", "image", "reason"]].to_csv(temporary, index=False, lineterminator="\n")
+    write_json(summary(faces, table), report)
+    print(f"{dataset}: {len(faces)} faces, {len(missing)} without a match")
+
+
+def detector(path: Path, rules: Boxes) -> Detector:
+    return Detector(
+        path,
+        input_px=rules.input_px,
+        score=rules.score,
+        nms_iou=rules.nms_iou,
+        border=rules.border,
+    )
+
+
+def annotated(missing: pd.DataFrame) -> pd.DataFrame:
+    """The unmatched faces that can fall back to their annotated box, with the box columns."""
+    usable = missing[ANNOTATED_BOX].notna().all(axis=1)
+    usable &= ~missing["reason"].str.startswith(UNREADABLE)
+    table = missing[usable].drop(columns="reason")
+    table[DETECTED_BOX] = table[ANNOTATED_BOX].to_numpy()
+    return table.assign(det_score=np.nan, match_iou=np.nan, box_source="annotated")
+
+
+def shaped(table: pd.DataFrame, rules: Boxes) -> dict[str, Any]:
+    """The box columns, squared and scaled by `boxes.square` and `boxes.scale`, whatever their
+    source. `match_iou` stays that of the box as it was found."""
+    bbox_xyxy = table[DETECTED_BOX].to_numpy()
+    if rules.square:
+        bbox_xyxy = square(bbox_xyxy)
+    return dict(zip(DETECTED_BOX, scale(bbox_xyxy, rules.scale).T, strict=True))
+
+
+def summary(faces: pd.DataFrame, table: pd.DataFrame) -> dict[str, Any]:
+    """Counts, and quantiles where the boxes have a score or an IoU."""
+    fallback = int((table["box_source"] == "annotated").sum())
+    counts = {
+        "images": faces["image"].nunique(),
+        "faces": len(faces),
+        "matched": len(table) - fallback,
+        "annotated": fallback,
+        "unmatched": len(faces) - len(table),
+    }
+    quantiles = {
+        column: {f"q{q:02.0f}": float(table[column].quantile(q / 100)) for q in (5, 25, 50, 75)}
+        for column in ("match_iou", "det_score")
+        if table[column].notna().any()
+    }
+    return counts | quantiles
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--boxes", type=Path, required=True)
+    parser.add_argument("--unmatched", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    run(main, parser)

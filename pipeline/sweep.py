@@ -1,0 +1,59 @@
+"""The base network's angles for every offset within ±K_max, on the faces of a test set.
+
+base network, test crops → angles for each offset, from which follow all cells (K, d)
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from hpe_core.boxes import offset_grid
+from hpe_core.errors import InputError
+from hpe_core.inference import each_window
+from hpe_core.io.checkpoints import load_network
+from hpe_core.io.targets import write_sweep
+from hpe_core.params import Sweep, Test, load, load_item
+from pipeline._cli import run
+from pipeline._compute import start
+from pipeline._selection import select_crops
+
+
+def main(*, params: Path, test: str, faces: Path, crops: Path, network: Path, sweep: Path) -> None:
+    settings = load(params, "sweep", Sweep)
+    where = load_item(params, "tests", test, Test).where
+    fabric, compute = start(params, settings.precision)
+    source, rows = select_crops(crops, faces, where)
+    if source.format.margin < settings.K_max:
+        raise InputError(
+            f"sweep.K_max is {settings.K_max}, but {crops} has a margin of "
+            f"{source.format.margin} pixels; raise crop.margin"
+        )
+    if settings.max_faces is not None and settings.max_faces < len(rows):
+        rng = np.random.default_rng(settings.seed)
+        rows = np.sort(rng.choice(rows, settings.max_faces, replace=False))
+    base, _ = load_network(network)
+    offsets = offset_grid(settings.K_max, 1)
+    batches = each_window(
+        base,
+        source,
+        rows,
+        offsets,
+        source.format.size_hw,
+        fabric,
+        compute.infer_batch,
+        compute.workers,
+    )
+    angles = np.concatenate([base.spec.expectation(probs).cpu().numpy() for probs in batches])
+    write_sweep(sweep, np.array(source.face_id)[rows].tolist(), offsets, angles)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--test", required=True)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--crops", type=Path, required=True)
+    parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--sweep", type=Path, required=True)
+    run(main, parser)

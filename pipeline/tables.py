@@ -1,0 +1,219 @@
+"""The paper's tables and its heat map from all metrics, the published values beside ours.
+
+    metrics of every test set, counts, published tables → tables (CSV, Markdown), figure
+
+Only what params.yaml lists is read: folders may hold results of tests that are no longer there.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hpe_core import report
+from hpe_core.errors import InputError
+from hpe_core.io.figures import HeatMap, save_heatmaps
+from hpe_core.io.files import atomic, read_json
+from hpe_core.params import Base, Ensemble, Imported, Protocol, Student, Tables, Test, load
+from hpe_core.report import Cell, Published, TestSet, markdown
+from pipeline._cli import run
+
+PAPER = "Columns that begin with “paper” are the published values, measured on the real corpora."
+PAGE = """# Head pose: base network, offset ensemble, students
+
+Ours: **{corpora}**.
+The columns that begin with “paper” are the published values, measured on the real corpora: ours
+compare with them only if they were, too.
+
+Errors in degrees. MAE: mean of pitch, yaw and roll; gain: share of the base network's MAE that is
+saved; geodesic: angle of the rotation between prediction and truth. Teacher: the ensemble that
+taught the students, K={teacher[0]}, d={teacher[1]}.
+
+{results}
+
+## Ensembles of every K and d
+
+`best` was looked up on the test set itself: it shows what there is to gain, and nothing uses it.
+
+{sweep}
+
+## Faces
+
+{faces}
+"""
+
+
+def main(
+    *,
+    params: Path,
+    tests: Path,
+    cells: Path,
+    counts: Path,
+    imported: Path,
+    published: Path,
+    tables: Path,
+    figures: Path,
+) -> None:
+    protocols = load(params, "protocols", dict[str, Protocol])
+    grid = load(params, "ensemble", Ensemble)
+    corpora = load(params, "tables", Tables).corpora
+    backbone = load(params, "base", Base).backbone
+    foreign = load(params, "imported", dict[str, Imported])
+    sets = read_tests(params, protocols, tests, cells, foreign, imported)
+    paper = read_published(published)
+    datasets = dict.fromkeys([*(p.train for p in protocols.values()), *(t.dataset for t in sets)])
+    counted = {name: expect_json(counts / f"{name}.json") for name in datasets}
+    train = {name: (p.train, p.where) for name, p in protocols.items()}
+    teacher = (grid.K, grid.d)
+
+    writer = Writer(tables, corpora)
+    faces = report.counts_table(train, sets, counted, paper.counts)
+    kept = report.corpora_table(counted)
+    writer.write("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
+    for protocol in protocols:
+        write_ensemble(writer, protocol, sets, teacher, paper.ensemble)
+    placed = {key for test in sets for key in test.imported}
+    elsewhere = {
+        key: (network.dataset, expect_json(imported / f"{key}.json"))
+        for key, network in foreign.items()
+        if key not in placed
+    }
+    methods = report.methods_table(sets, elsewhere, backbone, teacher, paper.methods)
+    writer.write("table5", "Table 5: methods", methods, once=["test"], bold=["avg", "paper_avg"])
+    bands = report.bands_table(sets)
+    beside = report.bands_side_by_side(bands)
+    writer.write("bands", "MAE by bands of |yaw|, degrees", bands, once=["test"], page=beside)
+    results = report.results_table(sets, paper.methods)
+    sweep = report.sweep_table(sets, teacher, paper.ensemble)
+    write_text(summary_page(corpora, teacher, sets, results, sweep, faces), tables / "summary.md")
+    panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in sets]
+    title = f"MAE of the offset ensemble, degrees\n{corpora}"
+    save_heatmaps(panels, title, figures / "heatmap.png")
+
+
+class Writer:
+    """Each table as CSV and Markdown, and in both the corpora that its numbers come from."""
+
+    def __init__(self, folder: Path, corpora: str) -> None:
+        self.folder, self.corpora = folder, corpora
+
+    def write(
+        self,
+        name: str,
+        title: str,
+        table: pd.DataFrame,
+        digits: int = 2,
+        once: list[str] | None = None,
+        bold: list[str] | None = None,
+        page: pd.DataFrame | None = None,
+        more: pd.DataFrame | None = None,
+    ) -> None:
+        """page: what the page shows instead of `table`; more: a second table below it."""
+        with atomic(self.folder / f"{name}.csv") as temporary:
+            labelled = table.round(4).assign(corpora=self.corpora)
+            labelled.to_csv(temporary, index=False, lineterminator="\n")
+        parts = [f"# {title}", f"Ours: **{self.corpora}**. {PAPER}"]
+        parts += [markdown(table if page is None else page, digits, once or [], bold or [])]
+        parts += [markdown(more, digits)] if more is not None else []
+        write_text("\n\n".join(parts) + "\n", self.folder / f"{name}.md")
+
+
+def write_ensemble(
+    writer: Writer, protocol: str, sets: list[TestSet], teacher: Cell, published: pd.DataFrame
+) -> None:
+    """Tables 2 to 4 for the paper's protocols, `ensemble-<protocol>` for any other."""
+    own = [test for test in sets if test.protocol == protocol]
+    if not own:
+        return
+    numbers = published.loc[published["protocol"] == protocol, "table"].unique()
+    name = f"table{numbers[0]}" if len(numbers) else f"ensemble-{protocol}"
+    heading = f"Table {numbers[0]}" if len(numbers) else "Ensemble"
+    table = report.ensemble_table(own, teacher, published)
+    title = f"{heading}: errors of the offset ensemble, protocol {protocol}"
+    writer.write(name, title, table, digits=3, once=["test"], bold=["avg", "paper_avg"])
+
+
+def summary_page(
+    corpora: str,
+    teacher: Cell,
+    sets: list[TestSet],
+    results: pd.DataFrame,
+    sweep: pd.DataFrame,
+    faces: pd.DataFrame,
+) -> str:
+    """The page that `make demo` prints."""
+    names = {test.name: test.title for test in sets}
+    return PAGE.format(
+        corpora=corpora,
+        teacher=teacher,
+        results=markdown(
+            results.assign(test=results["test"].map(names)).drop(columns="faces"), once=["test"]
+        ),
+        sweep=markdown(sweep.assign(test=sweep["test"].map(names)), digits=3),
+        faces=markdown(faces.drop(columns="paper_note"), once=["protocol"]),
+    )
+
+
+def read_tests(
+    params: Path,
+    protocols: dict[str, Protocol],
+    tests: Path,
+    cells: Path,
+    foreign: dict[str, Imported],
+    imported: Path,
+) -> list[TestSet]:
+    """The test sets of params.yaml in its order. Raises InputError for a missing network."""
+    students = load(params, "students", dict[str, Student])
+    found = []
+    for name, test in load(params, "tests", dict[str, Test]).items():
+        networks = expect_json(tests / f"{name}.json")
+        own = [f"kd-{s.backbone}" for s in students.values() if s.protocol == test.protocol]
+        absent = [key for key in ["base", "ensemble", *own] if key not in networks]
+        if absent:
+            raise InputError(f"{tests / name}.json: no {absent}; found {sorted(networks)}")
+        found.append(
+            TestSet(
+                name,
+                test.protocol,
+                protocols[test.protocol].train,
+                test.dataset,
+                {key: networks[key] for key in ["base", "ensemble", *own]},
+                {
+                    key: expect_json(imported / f"{key}.json")
+                    for key, network in foreign.items()
+                    if (network.dataset, network.where) == (test.dataset, test.where)
+                },
+                pd.read_csv(cells / f"{name}.csv"),
+            )
+        )
+    return found
+
+
+def read_published(folder: Path) -> Published:
+    return Published(*(pd.read_csv(folder / f"{n}.csv") for n in ("counts", "ensemble", "methods")))
+
+
+def expect_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path}: no such metrics; run the stage that writes them")
+    content: dict[str, Any] = read_json(path)
+    return content
+
+
+def write_text(text: str, path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--tests", type=Path, required=True)
+    parser.add_argument("--cells", type=Path, required=True)
+    parser.add_argument("--counts", type=Path, required=True)
+    parser.add_argument("--imported", type=Path, default=Path("metrics/imported"))
+    parser.add_argument("--published", type=Path, required=True)
+    parser.add_argument("--tables", type=Path, required=True)
+    parser.add_argument("--figures", type=Path, required=True)
+    run(main, parser)

@@ -1,0 +1,52 @@
+"""Stage one of the paper: trains the base network of a protocol.
+
+crops of the training corpus → base network, history of its training
+"""
+
+import argparse
+from pathlib import Path
+
+from hpe_core.bins import BinSpec
+from hpe_core.io.checkpoints import load_pretrained, save_network
+from hpe_core.io.files import sha256
+from hpe_core.networks import BaseNet
+from hpe_core.params import Augment, Base, Protocol, load, load_item
+from hpe_core.training import BaseTask, seeded
+from pipeline._cli import run
+from pipeline._compute import start
+from pipeline._selection import select_crops
+from pipeline._training import check_backbone, train
+
+
+def main(
+    *,
+    params: Path,
+    protocol: str,
+    faces: Path,
+    crops: Path,
+    weights: Path,
+    network: Path,
+    history: Path,
+) -> None:
+    base, augment = load(params, "base", Base), load(params, "augment", Augment)
+    where = load_item(params, "protocols", protocol, Protocol).where
+    fabric, compute = start(params, base.precision)
+    source, rows = select_crops(crops, faces, where)
+    check_backbone(base.backbone)
+    net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), base.seed)
+    provenance = load_pretrained(net.encoder_net, base.backbone, weights)
+    train(BaseTask(net), source, rows, augment, base, fabric, compute, history)
+    origin = {"weights": provenance, "crops_sha256": sha256(crops), "faces": len(rows)}
+    save_network(net, network, base.backbone, source.format.size_hw, origin)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--crops", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--history", type=Path, required=True)
+    run(main, parser)

@@ -1,0 +1,69 @@
+"""Recomputes a sample of cached targets from the network and the crops, and compares.
+
+    python -m pipeline.verify --crops … --network … --targets … [--rows 64]
+
+Not a stage: it writes nothing. It exits with 1 when a cached row is not what the network gives.
+"""
+
+import argparse
+from pathlib import Path
+
+import lightning_fabric
+import numpy as np
+
+from hpe_core.boxes import offset_grid
+from hpe_core.ensemble import average
+from hpe_core.errors import InputError
+from hpe_core.inference import each_window
+from hpe_core.io.checkpoints import load_network
+from hpe_core.io.crops import Crops
+from hpe_core.io.files import sha256
+from hpe_core.io.targets import read_targets
+from pipeline._cli import run
+
+# float16 storage moves an expected angle by at most 0.0008°; other batch sizes and thread counts
+# move float32 sums far less, bfloat16 ones by some hundredths.
+TOLERANCE_DEG = {"32-true": 0.01, "bf16-mixed": 0.5, "16-mixed": 0.1}
+
+
+def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> None:
+    cached = read_targets(targets, {"base_sha256": sha256(network), "crops_sha256": sha256(crops)})
+    base, _ = load_network(network)
+    source, origin = Crops(crops), cached.origin
+    rng = np.random.default_rng(seed)
+    sample = np.sort(rng.choice(len(cached.face_id), min(rows, len(cached.face_id)), replace=False))
+    row_of = {face: row for row, face in enumerate(source.face_id)}
+    crop_rows = np.array([row_of[cached.face_id[row]] for row in sample])
+    fabric = lightning_fabric.Fabric(devices=1, precision=origin.precision)  # type: ignore[arg-type]
+    offsets = offset_grid(origin.K, origin.d)
+    batches = each_window(
+        base, source, crop_rows, offsets, source.format.size_hw, fabric, batch=256, workers=0
+    )
+    again = [average(probs, base.spec) for probs in batches]
+    pyr_deg = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in again])
+    probs = np.concatenate([mean.cpu().numpy() for mean, _, _ in again])
+    difference = np.abs(pyr_deg - cached.pyr_deg[sample]).max(axis=1)
+    stored = cached.probs[sample] @ base.spec.centers_deg.numpy()
+    difference = np.maximum(difference, np.abs(pyr_deg - stored).max(axis=1))
+    worst = int(difference.argmax())
+    limit = TOLERANCE_DEG[origin.precision]
+    print(
+        f"{targets}: {len(sample)} of {len(cached.face_id)} rows recomputed; largest difference "
+        f"{difference[worst]:.5f} degrees, {np.abs(probs - cached.probs[sample]).max():.1e} in "
+        f"probability"
+    )
+    if difference[worst] > limit:
+        raise InputError(
+            f"{targets}: {cached.face_id[sample[worst]]} differs by {difference[worst]:.4f} "
+            f"degrees, expected at most {limit}; run the ensemble stage again"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crops", type=Path, required=True)
+    parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--targets", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    run(main, parser)

@@ -1,0 +1,140 @@
+"""Crops and targets on disk: round trips, byte-identity, and origins that are checked."""
+
+import pickle
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpe_core.errors import InputError
+from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
+from hpe_core.io.targets import TargetsOrigin, read_targets, write_targets
+
+RAW = CropFormat(12, 10, 3, "enlarged", "replicate", "raw", 95)
+ORIGIN = TargetsOrigin(15, 5, 49, 1.0, 99.0, 198, "b" * 64, "c" * 64, "32-true", "upright")
+
+
+def faces(n: int) -> pd.DataFrame:
+    angles = np.linspace(-50, 50, 3 * n).reshape(n, 3)
+    return pd.DataFrame({"face_id": [f"D/{i}" for i in range(n)]}).join(
+        pd.DataFrame(angles, columns=["pitch", "yaw", "roll"])
+    )
+
+
+def pixels(n: int, crop_format: CropFormat = RAW) -> np.ndarray:
+    ramp = np.linspace(0, 200, np.prod(crop_format.shape)).reshape(crop_format.shape)
+    return np.stack([ramp + i for i in range(n)]).astype(np.uint8)
+
+
+def write(path, n=5, crop_format=RAW):
+    images = pixels(n, crop_format)
+    write_crops(path, faces(n), (encode(i, crop_format) for i in images), crop_format, "f" * 64)
+    return images
+
+
+@pytest.mark.parametrize("codec", ["raw", "png", "jpeg"])
+def test_crops_round_trip(tmp_path, codec):
+    crop_format = CropFormat(12, 10, 3, "enlarged", "replicate", codec, 95)
+    images = write(tmp_path / "c.h5", crop_format=crop_format)
+    crops = Crops(tmp_path / "c.h5")
+    assert len(crops) == 5
+    assert crops.format == crop_format
+    assert crops.face_id[2] == "D/2"
+    np.testing.assert_array_equal(crops.pyr_deg, faces(5)[["pitch", "yaw", "roll"]])
+    for row in (4, 0, 2):
+        difference = np.abs(crops[row].astype(int) - images[row]).max()
+        assert difference <= (3 if codec == "jpeg" else 0)
+
+
+def test_crops_larger_than_one_chunk(tmp_path):
+    big = CropFormat(400, 400, 0, "enlarged", "replicate", "raw", 95)
+    images = write(tmp_path / "c.h5", 5, big)
+    crops = Crops(tmp_path / "c.h5")
+    for row in range(5):
+        np.testing.assert_array_equal(crops[row], images[row])
+
+
+def test_equal_crops_give_equal_bytes(tmp_path):
+    write(tmp_path / "a.h5")
+    write(tmp_path / "b.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_crops_survive_pickling_after_use(tmp_path):
+    images = write(tmp_path / "c.h5")
+    crops = Crops(tmp_path / "c.h5")
+    crops[0]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(crops))[3], images[3])
+
+
+def test_crops_of_another_face_table_are_refused(tmp_path):
+    write(tmp_path / "c.h5")
+    with pytest.raises(InputError, match="ffffffffffff, but the table at hand is aaaaaaaaaaaa"):
+        Crops(tmp_path / "c.h5", faces_sha256="a" * 64)
+
+
+def test_too_few_crops_leave_nothing_behind(tmp_path):
+    with pytest.raises(ValueError, match="5 faces, but 3 crops"):
+        write_crops(tmp_path / "c.h5", faces(5), (encode(i, RAW) for i in pixels(3)), RAW, "f")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flipped_bit_in_the_pixels_is_noticed(tmp_path):
+    path = tmp_path / "c.h5"
+    images = write(path)
+    data = bytearray(path.read_bytes())
+    data[bytes(data).find(images[2].tobytes()[100:160])] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(OSError, match="checksum|read"):
+        Crops(path)[2]
+
+
+def chunks(n: int, sizes: list[int]):
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(198) * 0.1, (n, 3)).astype(np.float32)
+    pyr, std = rng.normal(size=(2, n, 3)).astype(np.float32)
+    cuts = np.cumsum(sizes)[:-1]
+    return zip(*(np.split(a, cuts) for a in (probs, pyr, std)), strict=True), probs, pyr
+
+
+def test_targets_round_trip(tmp_path):
+    parts, probs, pyr = chunks(130, [100, 30])
+    ids = [f"D/{i}" for i in range(130)]
+    write_targets(tmp_path / "t.h5", ids, parts, ORIGIN)
+    targets = read_targets(tmp_path / "t.h5", {"K": 15, "d": 5})
+    assert targets.face_id == ids
+    assert targets.origin == ORIGIN
+    np.testing.assert_allclose(targets.probs.sum(-1), 1, atol=1e-6)
+    np.testing.assert_allclose(targets.probs, probs, atol=1e-3)
+    np.testing.assert_array_equal(targets.pyr_deg, pyr)
+    with h5py.File(tmp_path / "t.h5") as file:
+        assert file["probs"].dtype == np.float16
+        assert file["probs"].chunks == (64, 3, 198)
+        assert file["probs"].fletcher32
+
+
+def test_targets_do_not_depend_on_how_they_came(tmp_path):
+    ids = [f"D/{i}" for i in range(10)]
+    for name, sizes in (("a.h5", [10]), ("b.h5", [3, 6, 1])):
+        write_targets(tmp_path / name, ids, chunks(10, sizes)[0], ORIGIN)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        pytest.param({"K": 3}, "K = 15, but 3 is asked", id="K"),
+        pytest.param({"base_sha256": "x"}, "base_sha256 = 'bbb.*'x' is asked", id="base"),
+    ],
+)
+def test_targets_of_another_origin_are_refused(tmp_path, asked, message):
+    write_targets(tmp_path / "t.h5", ["D/0"], chunks(1, [1])[0], ORIGIN)
+    with pytest.raises(InputError, match=message):
+        read_targets(tmp_path / "t.h5", asked)
+
+
+def test_missing_rows_of_targets_leave_nothing_behind(tmp_path):
+    with pytest.raises(ValueError, match="3 faces, but targets of 2"):
+        write_targets(tmp_path / "t.h5", ["a", "b", "c"], chunks(2, [2])[0], ORIGIN)
+    assert list(tmp_path.iterdir()) == []

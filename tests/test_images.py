@@ -1,0 +1,120 @@
+"""Images are read whole or refused, and a look at the header agrees with decoding."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpe_core.errors import InputError
+from hpe_core.io.images import MAX_PIXELS, UnreadableImageError, check_image, read_image
+
+Y, X = np.mgrid[:40, :60]
+RGB = np.stack([4 * X, 4 * Y, 200 + 0 * X], -1).astype(np.uint8)
+GREY16 = (np.arange(40 * 60, dtype=np.uint16) * 27).reshape(40, 60)
+
+
+def saved(path, pixels=RGB, mode=None, **options):
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
+def test_lossless_formats_come_back_exactly(tmp_path, suffix):
+    path = saved(tmp_path / f"x{suffix}")
+    pixels = read_image(path)
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.writeable
+    np.testing.assert_array_equal(pixels, RGB)
+    assert check_image(path) == (40, 60)
+
+
+def test_jpeg_is_rgb_and_equal_to_opencv(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    path = saved(tmp_path / "x.jpg", quality=95)
+    pixels = read_image(path)
+    assert np.abs(pixels.astype(int) - RGB).mean() < 3
+    np.testing.assert_allclose(pixels, cv2.imread(str(path))[..., ::-1], atol=2)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mode", "expected"),
+    [
+        pytest.param(RGB[..., 0], None, RGB[..., :1].repeat(3, -1), id="grey"),
+        pytest.param(np.dstack([RGB, RGB[..., 0]]), None, RGB, id="alpha-keeps-colours"),
+        pytest.param(RGB[..., 0], "LA", RGB[..., :1].repeat(3, -1), id="grey-alpha"),
+        pytest.param(GREY16, None, (GREY16 >> 8)[..., None].repeat(3, -1), id="16-bit-grey"),
+        pytest.param(
+            RGB[..., 0] > 99, None, np.where(RGB[..., :1] > 99, [255] * 3, [0] * 3), id="1-bit"
+        ),
+    ],
+)
+def test_other_pixels_become_three_channels(tmp_path, pixels, mode, expected):
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "x.png", pixels, mode)), expected)
+
+
+def test_palette_and_cmyk(tmp_path):
+    palette = saved(tmp_path / "p.png", np.uint8([[[255, 0, 0], [0, 0, 255]]]), "P")
+    np.testing.assert_array_equal(read_image(palette), [[[255, 0, 0], [0, 0, 255]]])
+    cmyk = saved(tmp_path / "c.jpg", RGB, "CMYK", quality=100)
+    assert np.abs(read_image(cmyk).astype(int) - RGB).mean() < 3
+
+
+def test_orientation_tag_is_ignored(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert read_image(saved(tmp_path / "x.jpg", exif=exif)).shape == (40, 60, 3)
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+DAMAGE = [
+    pytest.param(cut, "cut off", id="cut-in-half"),
+    pytest.param(lambda c: c[:-2], "cut off", id="end-marker-missing"),
+    pytest.param(lambda c: cut(c) + bytes(len(c)), "cut off", id="half-then-zeros"),
+    pytest.param(lambda c: c[:30], "damaged", id="header-cut"),
+    pytest.param(lambda _: b"", "no JPEG", id="empty"),
+    pytest.param(lambda _: b"<html>404</html>", "no JPEG", id="text"),
+]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE)
+def test_damaged_jpeg_is_refused(tmp_path, damage, reason, progressive):
+    path = saved(tmp_path / "x.jpg", progressive=progressive)
+    path.write_bytes(damage(path.read_bytes()))
+    for read in (check_image, read_image):
+        with pytest.raises(UnreadableImageError, match=reason) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert str(tmp_path) not in caught.value.reason
+
+
+@pytest.mark.parametrize("read", [check_image, read_image])
+def test_damaged_png_missing_file_and_folder(tmp_path, read):
+    path = saved(tmp_path / "x.png", np.random.default_rng(0).integers(0, 255, (40, 60, 3), "u1"))
+    path.write_bytes(cut(path.read_bytes()))
+    for bad in (path, tmp_path / "absent.jpg", tmp_path):
+        with pytest.raises(InputError, match=str(bad)):
+            read(bad)
+
+
+def test_bytes_behind_the_end_do_no_harm(tmp_path):
+    path = saved(tmp_path / "x.jpg")
+    before = read_image(path)
+    path.write_bytes(path.read_bytes() + b"camera notes" * 100)
+    assert check_image(path) == (40, 60)
+    np.testing.assert_array_equal(read_image(path), before)
+
+
+@pytest.mark.parametrize("side", [9_000, 20_000])
+@pytest.mark.parametrize("read", [check_image, read_image])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_bomb_is_refused_by_its_header(tmp_path, read, side):
+    path = tmp_path / "x.png"
+    Image.new("1", (side, side)).save(path)
+    assert path.stat().st_size < 100_000
+    assert side**2 > MAX_PIXELS
+    with pytest.raises(UnreadableImageError, match=r"too large: .* exceeds limit"):
+        read(path)

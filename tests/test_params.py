@@ -1,0 +1,76 @@
+"""params.yaml: every shipped file is valid, every wrong value is named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hpe_core.errors import InputError
+from hpe_core.params import Base, Crop, load, load_item, validate_file
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "pipeline/profiles").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in SHIPPED])
+def test_shipped_params_are_valid(path):
+    validate_file(path)
+
+
+def changed(tmp_path: Path, keys: str, value: object) -> Path:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    *parents, last = keys.split(".")
+    section = content
+    for key in parents:
+        section = section[key]
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        pytest.param("base.lr", "1e-4", r"base\.lr: .*number.*'1e-4'", id="number-as-text"),
+        pytest.param("base.epochs", None, r"base\.epochs: Field required", id="missing-key"),
+        pytest.param("base.epoch", 3, r"base\.epoch: Extra inputs.*found 3", id="unknown-key"),
+        pytest.param("base.batch", 0, r"base\.batch: .*greater than 0.*found 0", id="zero"),
+        pytest.param("base.batch", 1.5, r"base\.batch", id="fraction"),
+        pytest.param("ensemble.d", 0, r"ensemble\.d", id="step-zero"),
+        pytest.param("ensemble.K", 99, "crop.margin is 16; expected at least K = 99", id="K"),
+        pytest.param("crop.codec", "webp", r"crop\.codec.*'webp'", id="codec"),
+        pytest.param("crop.rule", "published", "no margin: expected 0, found 16", id="margin"),
+        pytest.param("augment.flip_p", 1.5, r"augment\.flip_p", id="probability"),
+        pytest.param("protocols.p1.train", "300W", "protocols.p1.train is '300W'", id="dataset"),
+        pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
+        pytest.param("students.p1-resnet18.train", "BIWI", "trains on '300W_LP'", id="student"),
+        pytest.param("datasets.AFLW.reader", "COCO", r"datasets\.AFLW\.reader.*COCO", id="reader"),
+        pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
+        pytest.param("sweep", None, "no section 'sweep'", id="missing-section"),
+    ],
+)
+def test_wrong_values_are_named(tmp_path, keys, value, message):
+    with pytest.raises(InputError, match=message):
+        validate_file(changed(tmp_path, keys, value))
+
+
+def test_params_are_frozen():
+    crop = load(ROOT / "params.yaml", "crop", Crop)
+    with pytest.raises(ValueError, match="frozen"):
+        crop.margin = 3
+
+
+def test_an_unknown_entry_names_those_there_are():
+    with pytest.raises(InputError, match=r"no protocols\.p7; found \['p1', 'p2', 'p3'\]"):
+        load_item(ROOT / "params.yaml", "protocols", "p7", Base)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1"], ids=["broken-yaml", "a-list"])
+def test_a_file_that_is_no_params_file(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match="params.yaml"):
+        load(tmp_path / "params.yaml", "base", Base)

@@ -1,0 +1,240 @@
+"""The redetect stage: every face of the index ends in the boxes or in the list of the others."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from tiny_onnx import write_network
+
+from hpe_core.errors import InputError
+from hpe_core.io import redetection
+from hpe_core.io.tables import (
+    ANNOTATED_BOX,
+    BOX_COLUMNS,
+    DETECTED_BOX,
+    INDEX_COLUMNS,
+    read_table,
+    write_table,
+)
+from pipeline import redetect
+
+RULES = {
+    "source": "detector",
+    "path": "unused",
+    "input_px": 64,
+    "score": 0.3,
+    "nms_iou": 0.45,
+    "border": 0.0,
+    "match_iou": 0.3,
+    "unmatched": "drop",
+    "square": False,
+    "scale": 1.0,
+}
+# What the network sees in every image of 64 x 64 px.
+FOUND_A, FOUND_B = [10, 10, 26, 30], [40, 12, 52, 24]
+NO_BOX = [np.nan] * 4
+
+
+def face(face_id, image, annot):
+    row = dict.fromkeys(INDEX_COLUMNS, "") | {"face_id": face_id, "image": image}
+    row |= {"pitch": 1.0, "yaw": 2.0, "roll": 3.0}
+    return row | dict(zip(ANNOTATED_BOX, map(float, annot), strict=True))
+
+
+FACES = [
+    face("two/a", "two.png", [11, 11, 27, 31]),
+    face("one/far", "one.png", [0, 40, 10, 60]),
+    face("two/b", "two.png", [41, 12, 53, 24]),
+    face("two/c", "two.png", [42, 12, 54, 24]),  # loses its detection to two/b
+    face("none/x", "none.png", NO_BOX),
+    face("cut/x", "cut.png", FOUND_A),
+]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name in ("two.png", "one.png", "none.png"):
+        Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / name)
+    (folder / "cut.png").write_bytes((folder / "one.png").read_bytes()[:-30])
+    rows = np.zeros((84, 5), np.float32)
+    for at, (box, score) in enumerate([(FOUND_A, 0.9), (FOUND_B, 0.8)]):
+        x1, y1, x2, y2 = box
+        rows[at] = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, score]
+    write_network(tmp_path / "net.onnx", rows.T.copy())
+    write_table(pd.DataFrame(FACES).astype(INDEX_COLUMNS), tmp_path / "index.parquet")
+    return tmp_path
+
+
+def run(folder, source="net.onnx", dataset="tiny", **rules):
+    (folder / "params.yaml").write_text(yaml.safe_dump({"boxes": RULES | rules}))
+    redetect.main(
+        params=folder / "params.yaml",
+        dataset=dataset,
+        source=folder / source,
+        folder=folder / "corpus",
+        index=folder / "index.parquet",
+        boxes=folder / "out" / "boxes.parquet",
+        unmatched=folder / "out" / "unmatched.csv",
+        report=folder / "out" / "report.json",
+    )
+    table = read_table(folder / "out" / "boxes.parquet", [*INDEX_COLUMNS, *BOX_COLUMNS])
+    unmatched = pd.read_csv(folder / "out" / "unmatched.csv")
+    return table.set_index("face_id"), unmatched, json.loads((folder / "out/report.json").read_text())
+
+
+def test_every_face_is_matched_or_listed(corpus):
+    table, unmatched, report = run(corpus)
+    assert table.index.tolist() == ["two/a", "two/b", "none/x"]
+    boxes_xyxy = table[DETECTED_BOX].to_numpy()
+    np.testing.assert_allclose(boxes_xyxy, [FOUND_A, FOUND_B, FOUND_A], atol=1e-4)
+    np.testing.assert_allclose(table["det_score"], [0.9, 0.8, 0.9], atol=1e-6)
+    assert set(table["box_source"]) == {"detected"}
+    assert table["match_iou"].isna().tolist() == [False, False, True]
+    reasons = dict(zip(unmatched["face_id"], unmatched["reason"], strict=True))
+    assert list(unmatched.columns) == ["face_id", "image", "reason"]
+    assert reasons["one/far"].startswith("no detection on its annotated box: best IoU 0.00")
+    assert reasons["two/c"] == "its detection is another face's"
+    assert reasons["cut/x"].startswith("unreadable image: ")
+    counts = {key: report[key] for key in ("faces", "matched", "unmatched", "annotated", "images")}
+    assert counts == {"faces": 6, "matched": 3, "unmatched": 3, "annotated": 0, "images": 4}
+    assert report["det_score"]["q50"] == pytest.approx(0.9)
+
+
+def test_fallback_to_the_annotated_box_keeps_the_order(corpus):
+    table, unmatched, report = run(corpus, unmatched="annotated")
+    assert table.index.tolist() == ["two/a", "one/far", "two/b", "two/c", "none/x"]
+    fallback = table[table["box_source"] == "annotated"]
+    assert fallback.index.tolist() == ["one/far", "two/c"]
+    np.testing.assert_allclose(fallback[DETECTED_BOX], fallback[ANNOTATED_BOX])
+    assert fallback[["det_score", "match_iou"]].isna().all(axis=None)
+    assert unmatched["face_id"].tolist() == ["one/far", "two/c", "cut/x"]
+    assert report["annotated"] == 2
+    assert report["unmatched"] == 1
+
+
+def test_boxes_are_squared_then_scaled_and_the_match_is_not(corpus):
+    plain, _, _ = run(corpus)
+    table, _, _ = run(corpus, square=True, scale=1.5)
+    np.testing.assert_allclose(table.loc["two/a", DETECTED_BOX].tolist(), [3, 5, 33, 35], atol=1e-3)
+    pd.testing.assert_series_equal(table["match_iou"], plain["match_iou"])
+
+
+def test_each_image_is_decoded_once(corpus, monkeypatch):
+    read = []
+    original = redetection.read_image
+    monkeypatch.setattr(redetection, "read_image", lambda p: read.append(p.name) or original(p))
+    run(corpus)
+    assert sorted(read) == ["cut.png", "none.png", "one.png", "two.png"]
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 100])
+def test_order_and_bytes_do_not_depend_on_reading_ahead(corpus, monkeypatch, in_flight):
+    run(corpus)
+    first = (corpus / "out" / "boxes.parquet").read_bytes()
+    monkeypatch.setattr(redetection, "IN_FLIGHT", in_flight)
+    run(corpus)
+    assert (corpus / "out" / "boxes.parquet").read_bytes() == first
+
+
+def test_nothing_found_at_all_is_an_error(corpus):
+    with pytest.raises(InputError, match="found none of the 6 faces"):
+        run(corpus, score=0.95)
+
+
+# --- published boxes -----------------------------------------------------------------------------
+
+BOX = [5.0, 6.0, 25.0, 36.0]
+
+
+def published(folder, content, faces):
+    (folder / "published").mkdir()
+    (folder / "published" / "tiny.json").write_text(json.dumps(content))
+    write_table(pd.DataFrame(faces).astype(INDEX_COLUMNS), folder / "index.parquet")
+    return run(folder, "published", source="published")
+
+
+@pytest.mark.parametrize(
+    ("key", "image"),
+    [
+        pytest.param("AFW/AFW_1_1_0.jpg", "AFW/AFW_1_1_0.jpg", id="300W_LP"),
+        pytest.param("image00002.jpg", "image00002.jpg", id="AFLW2000"),
+        pytest.param("0/image00002.jpg", "data/flickr/0/image00002.jpg", id="AFLW"),
+        pytest.param("01/frame_00003_rgb.png", "hpdb/01/frame_00003_rgb.png", id="BIWI"),
+    ],
+)
+def test_published_keys_of_every_corpus(tmp_path, key, image):
+    faces = [face("x/1", image, [5, 6, 25, 26]), face("x/2", "other.jpg", NO_BOX)]
+    table, unmatched, report = published(tmp_path, {key: [{"bbox": BOX}]}, faces)
+    assert table.loc["x/1", DETECTED_BOX].tolist() == BOX
+    assert table.loc["x/1", "box_source"] == "published"
+    assert table.loc["x/1", "match_iou"] == pytest.approx(2 / 3)
+    assert unmatched["reason"].tolist() == [
+        "no published box: the file is not in the published list"
+    ]
+    assert report["matched"] == 1
+    assert "det_score" not in report
+
+
+OTHER = [50.0, 6.0, 80.0, 36.0]
+PAIR = [face("AFLW/7", "a.jpg", NO_BOX), face("AFLW/9", "a.jpg", NO_BOX)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        pytest.param([{"bbox": BOX}, {"bbox": OTHER}], {"7": BOX, "9": OTHER}, id="by-order"),
+        pytest.param(
+            [{"bbox": BOX, "faceid": 9}, {"bbox": OTHER, "faceid": 7}],
+            {"7": OTHER, "9": BOX},
+            id="by-faceid",
+        ),
+        pytest.param([{"bbox": BOX, "faceid": 9}], {"9": BOX}, id="one-has-none"),
+        pytest.param(
+            [{"bbox": BOX, "faceid": 9, "type": "test"}, {"bbox": OTHER, "faceid": 7}],
+            {"7": OTHER, "9": BOX},
+            id="with-type",
+        ),
+    ],
+)
+def test_published_faces_of_one_image(tmp_path, entries, expected):
+    table, unmatched, _ = published(tmp_path, {"a.jpg": entries}, PAIR)
+    found = {name.split("/")[1]: row.tolist() for name, row in table[DETECTED_BOX].iterrows()}
+    assert found == expected
+    assert len(unmatched) == 2 - len(expected)
+    types = {str(entry.get("faceid")): entry.get("type", "") for entry in entries}
+    assert all(types.get(name.split("/")[1], "") == row for name, row in table["split"].items())
+
+
+def test_published_boxes_that_cannot_be_told_apart(tmp_path):
+    faces = [*PAIR, face("AFLW/1", "b.jpg", NO_BOX)]
+    content = {"a.jpg": [{"bbox": BOX}] * 3, "b.jpg": [{"bbox": BOX}]}
+    table, unmatched, _ = published(tmp_path, content, faces)
+    assert table.index.tolist() == ["AFLW/1"]
+    assert unmatched["face_id"].tolist() == ["AFLW/7", "AFLW/9"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param({"z.jpg": [{"bbox": BOX}]}, "none of the 2 faces.*a.jpg.*z.jpg", id="corpus"),
+        pytest.param({"a.jpg": {"bbox": BOX}}, "a.jpg: .*list", id="no-list"),
+        pytest.param({"a.jpg": [{"box": BOX}]}, "a.jpg / 0 / bbox: Field required", id="no-bbox"),
+        pytest.param({"a.jpg": [{"bbox": BOX, "id": 1}]}, "a.jpg / 0 / id: Extra", id="unknown"),
+        pytest.param({"a.jpg": [{"bbox": [1, 2, 3]}]}, "a.jpg / 0 / bbox: .*4", id="three-numbers"),
+        pytest.param({"a.jpg": [{"bbox": [9, 2, 3, 4]}]}, "a.jpg: .*x1 < x2.*9", id="inverted"),
+        pytest.param([1], "tiny.json", id="no-mapping"),
+    ],
+)
+def test_published_files_that_cannot_be_used(tmp_path, content, message):
+    with pytest.raises(InputError, match=f"(?s){message}"):
+        published(tmp_path, content, PAIR)
+
+
+def test_published_file_that_is_not_there(corpus):
+    with pytest.raises(InputError, match=r"published.*tiny\.json"):
+        run(corpus, "published", source="published")

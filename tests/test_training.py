@@ -1,0 +1,152 @@
+"""The training loop against a plain PyTorch loop, its determinism, and that it learns."""
+
+import lightning_fabric
+import numpy as np
+import pytest
+import torch
+
+from hpe_core.bins import BinSpec, flip_probs
+from hpe_core.geometry import flip_pyr
+from hpe_core.losses import base_loss
+from hpe_core.networks import BaseNet, StudentNet, normalize
+from hpe_core.training import (
+    BaseTask,
+    DistillationTask,
+    EpochBatches,
+    TrainingFaces,
+    Views,
+    fit,
+    seeded,
+)
+
+SIZE = (16, 16)
+SPECS = [BinSpec(3.0), BinSpec(9.0)]
+
+
+class Arrays:
+    """Crops in memory whose brightness tells the yaw: something to learn."""
+
+    def __init__(self, n: int, margin: int = 2) -> None:
+        rng = np.random.default_rng(0)
+        self.pyr_deg = rng.uniform(-60, 60, (n, 1)) * [0.5, 1.0, -0.4]
+        side = SIZE[0] + 2 * margin
+        ramp = np.linspace(-1, 1, side)[None, None, :, None]
+        level = 128 + self.pyr_deg[:, 1, None, None, None] * ramp
+        self.pixels = np.clip(level + rng.normal(0, 3, (n, side, side, 3)), 0, 255).astype(np.uint8)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.pixels[row]
+
+
+PLAIN = Views(SIZE, flip_p=0.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=4)
+FULL = Views(SIZE, flip_p=0.5, rotate_deg=15.0, photometric_p=0.5, blur_max_px=3, seed=4)
+
+
+def cpu() -> lightning_fabric.Fabric:
+    return lightning_fabric.Fabric(accelerator="cpu", devices=1)
+
+
+def trained(views: Views, workers: int, n: int = 24, epochs: int = 2):
+    network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
+    faces = TrainingFaces(Arrays(n), np.arange(n), views)
+    history = fit(BaseTask(network), faces, epochs, 8, 1e-3, 5, cpu(), workers)
+    return network, history
+
+
+def test_equal_to_a_plain_pytorch_loop():
+    network, history = trained(PLAIN, workers=0)
+    reference = seeded(lambda: BaseNet("resnet10", SPECS), 7)
+    reference.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(reference.parameters(), lr=1e-3, fused=True)
+    arrays = Arrays(24)
+    losses = []
+    for rows in EpochBatches(24, 8, 2, 5):
+        index = [position for _, position in rows]
+        images = torch.from_numpy(arrays.pixels[index][:, 2:-2, 2:-2].copy())
+        pyr_deg = torch.from_numpy(arrays.pyr_deg[index].astype(np.float32))
+        logits, regression = reference.all_heads(normalize(images))
+        loss = base_loss(logits, regression, pyr_deg, reference.specs).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], value, msg=name)
+    assert history[0]["loss"] == pytest.approx(np.mean(losses[:3]), rel=1e-4)
+
+
+def test_bitwise_the_same_with_any_number_of_workers():
+    one, history = trained(FULL, workers=0)
+    two, again = trained(FULL, workers=2)
+    assert history == again
+    for name, value in one.state_dict().items():
+        assert torch.equal(two.state_dict()[name], value), name
+
+
+def test_learns_what_can_be_learnt():
+    n = 64
+    network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
+    faces = TrainingFaces(Arrays(n), np.arange(n), PLAIN)
+    history = fit(BaseTask(network), faces, 25, 16, 2e-3, 5, cpu(), 0)
+    assert history[-1]["loss"] < 0.5 * history[0]["loss"]
+
+
+def test_views_differ_by_epoch_and_not_by_call():
+    faces = TrainingFaces(Arrays(4), np.arange(4), FULL)
+    first, again, later = faces[(0, 1)], faces[(0, 1)], faces[(1, 1)]
+    assert torch.equal(first["images"], again["images"])
+    assert not torch.equal(first["images"], later["images"])
+
+
+def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():
+    arrays = Arrays(6)
+    probs = np.random.default_rng(1).dirichlet(np.ones(198), (6, 3)).astype(np.float32)
+    views = Views(SIZE, flip_p=1.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=0)
+    item = TrainingFaces(arrays, np.array([3, 5]), views, probs[[3, 5]])[(0, 1)]
+    np.testing.assert_array_equal(item["images"], arrays.pixels[5][2:-2, 2:-2][:, ::-1])
+    np.testing.assert_allclose(item["pyr_deg"], flip_pyr(arrays.pyr_deg[5]), rtol=1e-6)
+    assert torch.equal(item["teacher_probs"], flip_probs(torch.from_numpy(probs[5])))
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "sizes"),
+    [
+        pytest.param(8, 4, [4, 4], id="even"),
+        pytest.param(10, 4, [4, 4, 2], id="a-short-last-batch"),
+        pytest.param(9, 4, [4, 5], id="a-single-face-joins-the-batch-before"),
+        pytest.param(3, 8, [3], id="fewer-faces-than-a-batch"),
+    ],
+)
+def test_every_face_once_an_epoch_and_no_batch_of_one(n, batch, sizes):
+    batches = list(EpochBatches(n, batch, 2, 0))
+    assert [len(rows) for rows in batches] == sizes * 2
+    for epoch in (0, 1):
+        seen = sorted(p for rows in batches for e, p in rows if e == epoch)
+        assert seen == list(range(n))
+    assert len(batches) == len(EpochBatches(n, batch, 2, 0))
+
+
+def test_one_face_is_no_training_set():
+    with pytest.raises(ValueError, match="at least 2 faces, found 1"):
+        EpochBatches(1, 4, 1, 0)
+
+
+def test_distillation_reaches_the_teacher_it_can_express():
+    spec = BinSpec(9.0)
+    n = 32
+    arrays = Arrays(n)
+    edges = torch.from_numpy(arrays.pyr_deg)[..., None] - spec.centers_deg
+    probs = torch.softmax(-((edges / 9.0) ** 2), dim=-1).float().numpy()
+    student = seeded(lambda: StudentNet("resnet10", spec), 3)
+    faces = TrainingFaces(arrays, np.arange(n), PLAIN, probs)
+    history = fit(DistillationTask(student, 0.05), faces, 20, 16, 2e-3, 1, cpu(), 0)
+    assert history[-1]["loss"] < 0.6 * history[0]["loss"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
+    with torch.no_grad():
+        network.regression_net.bias.fill_(float("nan"))
+    faces = TrainingFaces(Arrays(8), np.arange(8), PLAIN)
+    with pytest.raises(FloatingPointError, match="the loss is nan"):
+        fit(BaseTask(network), faces, 1, 4, 1e-3, 0, cpu(), 0)
