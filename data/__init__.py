@@ -1,1 +1,0 @@
-"""Pipelines that make data: the demo corpora and the detector."""

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+ANGLES = ("pitch", "yaw", "roll")  # the order of every `pyr_deg`
+
 
 def rotation_from_pyr(pyr_deg: ArrayLike) -> Array:
     """R = Rx(pitch)·Ry(yaw)·Rz(roll).

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 
 from hpe_core.bins import BinSpec
+from hpe_core.geometry import ANGLES
 
-ANGLES = ("pitch", "yaw", "roll")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 

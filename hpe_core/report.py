@@ -39,6 +39,10 @@ class TestSet:
     cells: pd.DataFrame
 
     @property
+    def every_network(self) -> dict[str, Summary]:
+        return {**self.networks, **{f"imported {key}": s for key, s in self.imported.items()}}
+
+    @property
     def title(self) -> str:
         return f"{self.protocol}: {self.train} → {self.dataset}"
 
@@ -167,31 +171,28 @@ def methods_table(
 def _method_rows(
     test: TestSet, base_backbone: str, teacher: Cell, published: pd.DataFrame
 ) -> pd.DataFrame:
-    ours = {name.lower(): row for name, row in test.networks.items()}
-    ours |= {f"imported {name}": row for name, row in test.imported.items()}
-    paper = of_test(published, test)
-    names = {_key(method): method for method in paper["method"]}
-    base = names.get("base", "")
-    same = base.lower() in ("", f"base {base_backbone}".lower())
-    labels = {
-        **{key: key.replace("kd-", "KD-").replace("resnet", "ResNet") for key in ours},
-        **names,
-        "base": f"Base {base_backbone}".replace("resnet", "ResNet")
-        + ("" if same else f" (paper: {base.removeprefix('Base ')})"),
-        "ensemble": f"Ensemble K={teacher[0]}, d={teacher[1]}",
-    }
-    keys = list(dict.fromkeys([*names, *ours]))
-    columns = {"mae": "avg"}
-    measured = pd.DataFrame.from_dict(ours, orient="index").rename(columns=columns)
-    measured = measured.reindex(keys)[[*ERRORS, "geodesic", "faces"]].reset_index(drop=True)
-    printed = paper.set_index(paper["method"].map(_key))[["extra_data", *ERRORS]]
-    printed = printed.rename(columns=dict(zip(ERRORS, PAPER_ERRORS, strict=True)))
-    printed = printed.reindex(keys).reset_index(drop=True)
-    table = pd.concat([measured, printed], axis=1)
+    ours = {name.lower(): row for name, row in test.every_network.items()}
+    paper = of_test(published, test).rename(columns=dict(zip(ERRORS, PAPER_ERRORS, strict=True)))
+    paper = paper.set_index(paper["method"].map(_key))
+    keys = list(dict.fromkeys([*paper.index, *ours]))
+    labels = {key: key.replace("kd-", "KD-").replace("resnet", "ResNet") for key in ours}
+    labels |= {str(key): method for key, method in paper["method"].items()}
+    labels["base"] = _base_label(base_backbone, labels["base"])
+    labels["ensemble"] = f"Ensemble K={teacher[0]}, d={teacher[1]}"
+    measured = pd.DataFrame.from_dict(ours, orient="index").rename(columns={"mae": "avg"})
+    table = measured[[*ERRORS, "geodesic", "faces"]].reindex(keys)
+    table = table.join(paper[["extra_data", *PAPER_ERRORS]]).reset_index(drop=True)
     table["extra_data"] = table["extra_data"].map({1: "yes"}).fillna("")
     table.insert(0, "test", test.name)
     table.insert(1, "method", [labels[key] for key in keys])
     return table
+
+
+def _base_label(backbone: str, published: str) -> str:
+    """Names the paper's backbone too where it is another one."""
+    ours = f"Base {backbone}".replace("resnet", "ResNet")
+    same = published in ("base", ours)
+    return ours if same else f"{ours} (paper: {published.removeprefix('Base ')})"
 
 
 def _key(method: str) -> str:
@@ -204,7 +205,7 @@ def bands_table(tests: Iterable[TestSet]) -> pd.DataFrame:
     rows = [
         {"test": t.name, "network": name, "abs_yaw": band, **values}
         for t in tests
-        for name, summary in {**t.networks, **t.imported}.items()
+        for name, summary in t.every_network.items()
         for band, values in sorted(summary["abs_yaw"].items(), key=lambda item: _lower(item[0]))
     ]
     table = pd.DataFrame(rows).rename(columns={"mae": "avg"})
@@ -238,7 +239,7 @@ def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataF
     for test in tests:
         paper = of_test(published, test)
         printed = dict(zip(paper["method"].map(_key), paper["avg"], strict=True))
-        for name, row in {**test.networks, **test.imported}.items():
+        for name, row in test.every_network.items():
             avg, paper_avg = float(row["mae"]), printed.get(name.lower())
             rows.append(
                 {

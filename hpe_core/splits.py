@@ -4,8 +4,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from hpe_core.geometry import geodesic_deg
-from hpe_core.io.tables import PYR
+from hpe_core.geometry import ANGLES, geodesic_deg
 
 TRAIN, TEST, EXCLUDED = "train", "test", "excluded"
 
@@ -26,9 +25,9 @@ def assign_test_split(
     shared = stems.isin(by_stem["stem"])
     split = pd.Series(TRAIN, index=faces.index, name="split", dtype="str")
     split[shared] = EXCLUDED if strict_siblings else TRAIN
-    reference = by_stem.set_index("stem").loc[stems[shared], PYR]
+    reference = by_stem.set_index("stem").loc[stems[shared], list(ANGLES)]
     distance = pd.Series(
-        geodesic_deg(faces.loc[shared, PYR].to_numpy(), reference.to_numpy()),
+        geodesic_deg(faces.loc[shared, list(ANGLES)].to_numpy(), reference.to_numpy()),
         index=faces.index[shared],
     )
     split[distance.groupby(stems[shared]).idxmin()] = TEST

@@ -5,7 +5,8 @@ from pathlib import Path
 import lightning_fabric
 import torch
 
-from hpe_core.params import Compute, Precision, load
+from hpe_core.params.loading import Precision, load
+from hpe_core.params.machine import Compute
 
 
 def start(params: Path, precision: Precision) -> tuple[lightning_fabric.Fabric, Compute]:

@@ -9,7 +9,7 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.tables import read_table, select
-from hpe_core.params import Where
+from hpe_core.params.protocols import Where
 
 
 def select_crops(
@@ -20,7 +20,7 @@ def select_crops(
     crops = Crops(crops_path, faces_sha256=sha256(faces_path))
     try:
         rows = np.flatnonzero(select(faces, where))
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{faces_path}: {error}") from None
     if len(rows) == 0:
         raise InputError(f"{faces_path}: no face is left by where = {where}")

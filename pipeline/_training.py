@@ -12,7 +12,8 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic
 from hpe_core.networks import BACKBONES
-from hpe_core.params import Augment, Compute, Optim
+from hpe_core.params.learning import Augment, Optim
+from hpe_core.params.machine import Compute
 from hpe_core.training import TrainingFaces, Views, fit
 
 

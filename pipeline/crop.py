@@ -17,7 +17,8 @@ from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256
 from hpe_core.io.images import read_image
 from hpe_core.io.tables import DETECTED_BOX, read_table
-from hpe_core.params import Crop, load
+from hpe_core.params.faces import Crop
+from hpe_core.params.loading import load
 from pipeline._cli import run
 
 _IN_FLIGHT = 256  # images decoded ahead of the writer: bounds the memory

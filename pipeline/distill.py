@@ -14,7 +14,9 @@ from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import read_targets
 from hpe_core.networks import StudentNet
-from hpe_core.params import Augment, Distill, Ensemble, Protocol, Student, load, load_item
+from hpe_core.params.learning import Augment, Distill, Ensemble
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Protocol, Student
 from hpe_core.training import DistillationTask, seeded
 from pipeline._cli import run
 from pipeline._compute import start

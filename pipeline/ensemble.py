@@ -15,7 +15,9 @@ from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import TargetsOrigin, write_targets
-from hpe_core.params import Ensemble, Protocol, load, load_item
+from hpe_core.params.learning import Ensemble
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Protocol
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._selection import select_crops

@@ -22,7 +22,10 @@ from hpe_core.io.files import atomic, write_json
 from hpe_core.io.tables import PYR, write_table
 from hpe_core.io.targets import read_sweep
 from hpe_core.metrics import absolute_error_deg, mae_deg, summary
-from hpe_core.params import Ensemble, Evaluate, Student, Test, load, load_item
+from hpe_core.params.learning import Ensemble
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Student, Test
+from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._selection import select_crops

@@ -17,7 +17,9 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.figures import Tile, save_tiles
 from hpe_core.io.tables import PYR, read_table
-from hpe_core.params import Student, Tables, Test, load, load_item
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Student, Test
+from hpe_core.params.results import Tables
 from pipeline._cli import run
 
 TRUE_PYR = [f"true_{angle}" for angle in PYR]

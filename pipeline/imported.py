@@ -16,7 +16,9 @@ from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_published
 from hpe_core.io.files import write_json
 from hpe_core.metrics import summary
-from hpe_core.params import Evaluate, Imported, load, load_item
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Imported
+from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._selection import select_crops

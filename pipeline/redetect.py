@@ -24,7 +24,8 @@ from hpe_core.io.tables import (
     read_table,
     write_table,
 )
-from hpe_core.params import Boxes, load
+from hpe_core.params.faces import Boxes
+from hpe_core.params.loading import load
 from pipeline._cli import run
 
 
@@ -50,12 +51,18 @@ def main(
         found = pd.concat([found, annotated(missing)]).sort_index()
     if found.empty:
         raise InputError(f"{source}: found none of the {len(faces)} faces in {folder}")
-    table = found.assign(**shaped(found, rules)).astype(BOX_COLUMNS)
-    write_table(table, boxes)
+    found = found.assign(**shaped(found, rules)).astype(BOX_COLUMNS)
+    write_table(with_unmatched(faces, found), boxes)
     with atomic(unmatched) as temporary:
         missing[["face_id", "image", "reason"]].to_csv(temporary, index=False, lineterminator="\n")
-    write_json(summary(faces, table), report)
+    write_json(summary(faces, found), report)
     print(f"{dataset}: {len(faces)} faces, {len(missing)} without a match")
+
+
+def with_unmatched(faces: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """All faces of the index; those without a box have no numbers there and no `box_source`."""
+    rest = faces.drop(index=found.index).assign(box_source="")
+    return pd.concat([found, rest]).sort_index()
 
 
 def detector(path: Path, rules: Boxes) -> Detector:
@@ -79,7 +86,8 @@ def annotated(missing: pd.DataFrame) -> pd.DataFrame:
 
 def shaped(table: pd.DataFrame, rules: Boxes) -> dict[str, Any]:
     """The box columns, squared and scaled by `boxes.square` and `boxes.scale`, whatever their
-    source. `match_iou` stays that of the box as it was found."""
+    source. `match_iou` stays that of the box as it was found.
+    """
     bbox_xyxy = table[DETECTED_BOX].to_numpy()
     if rules.square:
         bbox_xyxy = square(bbox_xyxy)

@@ -13,7 +13,9 @@ from hpe_core.errors import InputError
 from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.targets import write_sweep
-from hpe_core.params import Sweep, Test, load, load_item
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Test
+from hpe_core.params.results import Sweep
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._selection import select_crops

@@ -15,11 +15,15 @@ from hpe_core import report
 from hpe_core.errors import InputError
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
-from hpe_core.params import Base, Ensemble, Imported, Protocol, Student, Tables, Test, load
+from hpe_core.params.learning import Base, Ensemble
+from hpe_core.params.loading import load
+from hpe_core.params.protocols import Imported, Protocol, Student, Test
+from hpe_core.params.results import Tables
 from hpe_core.report import Cell, Published, TestSet, markdown
 from pipeline._cli import run
 
 PAPER = "Columns that begin with “paper” are the published values, measured on the real corpora."
+PIXELS = " K and d are pixels of the network's input, which is 224 x 224 in the paper."
 PAGE = """# Head pose: base network, offset ensemble, students
 
 Ours: **{corpora}**.
@@ -35,6 +39,7 @@ taught the students, K={teacher[0]}, d={teacher[1]}.
 ## Ensembles of every K and d
 
 `best` was looked up on the test set itself: it shows what there is to gain, and nothing uses it.
+K and d are pixels of the network's input, which is 224 x 224 in the paper.
 
 {sweep}
 
@@ -108,12 +113,13 @@ class Writer:
         bold: list[str] | None = None,
         page: pd.DataFrame | None = None,
         more: pd.DataFrame | None = None,
+        note: str = "",
     ) -> None:
         """page: what the page shows instead of `table`; more: a second table below it."""
         with atomic(self.folder / f"{name}.csv") as temporary:
             labelled = table.round(4).assign(corpora=self.corpora)
             labelled.to_csv(temporary, index=False, lineterminator="\n")
-        parts = [f"# {title}", f"Ours: **{self.corpora}**. {PAPER}"]
+        parts = [f"# {title}", f"Ours: **{self.corpora}**. {PAPER}{note}"]
         parts += [markdown(table if page is None else page, digits, once or [], bold or [])]
         parts += [markdown(more, digits)] if more is not None else []
         write_text("\n\n".join(parts) + "\n", self.folder / f"{name}.md")
@@ -131,7 +137,9 @@ def write_ensemble(
     heading = f"Table {numbers[0]}" if len(numbers) else "Ensemble"
     table = report.ensemble_table(own, teacher, published)
     title = f"{heading}: errors of the offset ensemble, protocol {protocol}"
-    writer.write(name, title, table, digits=3, once=["test"], bold=["avg", "paper_avg"])
+    writer.write(
+        name, title, table, digits=3, once=["test"], bold=["avg", "paper_avg"], note=PIXELS
+    )
 
 
 def summary_page(
@@ -212,7 +220,7 @@ if __name__ == "__main__":
     parser.add_argument("--tests", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
-    parser.add_argument("--imported", type=Path, default=Path("metrics/imported"))
+    parser.add_argument("--imported", type=Path, required=True)
     parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--figures", type=Path, required=True)

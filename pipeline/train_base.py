@@ -10,7 +10,9 @@ from hpe_core.bins import BinSpec
 from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.files import sha256
 from hpe_core.networks import BaseNet
-from hpe_core.params import Augment, Base, Protocol, load, load_item
+from hpe_core.params.learning import Augment, Base
+from hpe_core.params.loading import load, load_item
+from hpe_core.params.protocols import Protocol
 from hpe_core.training import BaseTask, seeded
 from pipeline._cli import run
 from pipeline._compute import start

@@ -38,6 +38,11 @@ def test_each_centre_is_in_its_own_bin_and_symmetric(bin_deg, expected):
     assert torch.equal(spec.centers_deg, -spec.centers_deg.flip(0))
 
 
+def test_bins_cover_theta_where_the_size_does_not_divide():
+    assert BinSpec(7.0).n_bins == 29  # 198 / 7 = 28.3
+    assert float(BinSpec(7.0).centers_deg[-1]) + 3.5 >= 99
+
+
 @given(st.sampled_from([1.0, 2.0, 3.0, 4.0]), st.floats(-99, 99, width=32))
 def test_an_angle_lies_in_the_bin_it_is_given(bin_deg, angle_deg):
     spec = BinSpec(bin_deg)

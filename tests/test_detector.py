@@ -246,7 +246,7 @@ def test_a_public_detector_finds_real_faces():
 
 @pytest.mark.skipif(not SHIPPED.is_file(), reason=f"{SHIPPED} is not there")
 def test_the_shipped_detector_finds_drawn_faces():
-    from data.demo.scene import draw_scene
+    from data.detector.scenes import draw_scene
 
     detector = Detector(SHIPPED, input_px=320, score=0.3, nms_iou=0.45)
     hits = []

@@ -69,6 +69,20 @@ def test_biwi_matrix_that_is_no_rotation(matrix):
         pyr_from_biwi(matrix)
 
 
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        pytest.param(np.diag([1.0, 1.0, -1.0]), id="reflection"),
+        pytest.param(np.diag([1.0, 1.0, 0.0]), id="rank-2"),
+        pytest.param(np.zeros((3, 3)), id="zero"),
+        pytest.param(np.stack([np.eye(3), -np.eye(3)]), id="one-of-two"),
+    ],
+)
+def test_no_rotation_is_near_a_reflection_or_a_degenerate_matrix(matrix):
+    with pytest.raises(ValueError, match="reflection or a degenerate"):
+        g.nearest_rotation(matrix)
+
+
 @given(pyr)
 def test_angles_survive_the_matrix(pyr_deg):
     back = g.pyr_from_rotation(g.rotation_from_pyr(pyr_deg))

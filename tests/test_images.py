@@ -92,12 +92,22 @@ def test_damaged_jpeg_is_refused(tmp_path, damage, reason, progressive):
 
 
 @pytest.mark.parametrize("read", [check_image, read_image])
-def test_damaged_png_missing_file_and_folder(tmp_path, read):
-    path = saved(tmp_path / "x.png", np.random.default_rng(0).integers(0, 255, (40, 60, 3), "u1"))
+@pytest.mark.parametrize("suffix", [".png", ".bmp"])
+def test_cut_files_of_other_formats_are_refused(tmp_path, read, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), "u1")
+    path = saved(tmp_path / f"x{suffix}", noise)
     path.write_bytes(cut(path.read_bytes()))
-    for bad in (path, tmp_path / "absent.jpg", tmp_path):
-        with pytest.raises(InputError, match=str(bad)):
-            read(bad)
+    with pytest.raises(InputError, match=str(path)):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [check_image, read_image])
+def test_a_missing_file_and_a_folder_are_refused(tmp_path, read):
+    with pytest.raises(UnreadableImageError, match=r"absent\.jpg: no such file"):
+        read(tmp_path / "absent.jpg")
+    with pytest.raises(UnreadableImageError, match=str(tmp_path)) as caught:
+        read(tmp_path)
+    assert str(tmp_path) not in caught.value.reason
 
 
 def test_bytes_behind_the_end_do_no_harm(tmp_path):
@@ -108,8 +118,7 @@ def test_bytes_behind_the_end_do_no_harm(tmp_path):
     np.testing.assert_array_equal(read_image(path), before)
 
 
-@pytest.mark.parametrize("side", [9_000, 20_000])
-@pytest.mark.parametrize("read", [check_image, read_image])
+@pytest.mark.parametrize(("read", "side"), [(check_image, 9_000), (read_image, 20_000)])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_bomb_is_refused_by_its_header(tmp_path, read, side):
     path = tmp_path / "x.png"

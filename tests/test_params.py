@@ -6,7 +6,10 @@ import pytest
 import yaml
 
 from hpe_core.errors import InputError
-from hpe_core.params import Base, Crop, load, load_item, validate_file
+from hpe_core.params.check import validate_file
+from hpe_core.params.faces import Crop
+from hpe_core.params.learning import Base
+from hpe_core.params.loading import load, load_item
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "pipeline/profiles").glob("*.yaml"))]

@@ -378,6 +378,29 @@ def test_no_damage_to_a_mat_does_more_than_an_error(tmp_path, compressed, data):
         assert error.path == path
 
 
+# Where things lie in an uncompressed file with one 1 x 7 double: 128 bytes of header, 8 of the
+# matrix' tag, then tags and data: flags 136, dimensions 152, name 168, values 192.
+WRONG_BYTES = [
+    pytest.param(126, b"??", "byte-order", id="no-byte-order"),
+    pytest.param(132, b"\xff\xff", "bytes where", id="longer-than-the-file"),
+    pytest.param(160, b"\x03", r"7 values for the shape \[3, 7\]", id="more-columns-than-values"),
+    pytest.param(192, b"\x09\0\0\0\x37", "55 bytes of 8-byte numbers", id="half-a-number"),
+    pytest.param(192, b"\x0a", "type 10, which is no number", id="unknown-type"),
+    pytest.param(153, b"\0\x09\0", "small element of 9 bytes", id="small-element-too-long"),
+]
+
+
+@pytest.mark.parametrize(("at", "wrong", "reason"), WRONG_BYTES)
+def test_wrong_lengths_in_a_mat_are_told(tmp_path, at, wrong, reason):
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {"Pose_Para": pose(0, 1, 2)})
+    content = bytearray(path.read_bytes())
+    content[at : at + len(wrong)] = wrong
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError, match=reason):
+        read_mat(path, ["Pose_Para"])
+
+
 def test_a_mat_that_unpacks_to_gigabytes_is_refused(tmp_path):
     path = tmp_path / "x.mat"
     zeros = np.zeros((1, 20_000_000))  # 160 MB

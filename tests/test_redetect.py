@@ -70,11 +70,12 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def run(folder, source="net.onnx", dataset="tiny", **rules):
-    (folder / "params.yaml").write_text(yaml.safe_dump({"boxes": RULES | rules}))
+def run(folder, source="net.onnx", kind="detector", **rules):
+    content = {"boxes": RULES | {"source": kind} | rules}
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
     redetect.main(
         params=folder / "params.yaml",
-        dataset=dataset,
+        dataset="tiny",
         source=folder / source,
         folder=folder / "corpus",
         index=folder / "index.parquet",
@@ -84,7 +85,15 @@ def run(folder, source="net.onnx", dataset="tiny", **rules):
     )
     table = read_table(folder / "out" / "boxes.parquet", [*INDEX_COLUMNS, *BOX_COLUMNS])
     unmatched = pd.read_csv(folder / "out" / "unmatched.csv")
-    return table.set_index("face_id"), unmatched, json.loads((folder / "out/report.json").read_text())
+    # Every face of the index is there, in its order; what follows looks at those with a box.
+    assert table["face_id"].tolist() == read_table(folder / "index.parquet")["face_id"].tolist()
+    has_box = table["box_source"] != ""
+    assert (table[DETECTED_BOX].notna().all(axis=1) == has_box).all()
+    return (
+        table[has_box].set_index("face_id"),
+        unmatched,
+        json.loads((folder / "out/report.json").read_text()),
+    )
 
 
 def test_every_face_is_matched_or_listed(corpus):
@@ -155,7 +164,7 @@ def published(folder, content, faces):
     (folder / "published").mkdir()
     (folder / "published" / "tiny.json").write_text(json.dumps(content))
     write_table(pd.DataFrame(faces).astype(INDEX_COLUMNS), folder / "index.parquet")
-    return run(folder, "published", source="published")
+    return run(folder, "published", kind="published")
 
 
 @pytest.mark.parametrize(
@@ -237,4 +246,4 @@ def test_published_files_that_cannot_be_used(tmp_path, content, message):
 
 def test_published_file_that_is_not_there(corpus):
     with pytest.raises(InputError, match=r"published.*tiny\.json"):
-        run(corpus, "published", source="published")
+        run(corpus, "published", kind="published")

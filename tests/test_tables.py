@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from dvc_render.vega import VegaRenderer
 
+from hpe_core import report
 from hpe_core.boxes import offset_grid
 from hpe_core.errors import InputError
-from hpe_core.geometry import rotation_from_pyr
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256, write_json
 from hpe_core.io.tables import write_table
@@ -174,3 +175,309 @@ def run_examples(folder: Path, test: str, out: str = "examples.png") -> Path:
         figure=folder / out,
     )
     return folder / out
+
+
+@pytest.fixture(scope="module")
+def paper_run(tmp_path_factory) -> Path:
+    return run_tables(write_results(tmp_path_factory.mktemp("paper"), PAPER_PARAMS))
+
+
+def rows(path: Path, **where: Any) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table
+
+
+def row(path: Path, **where: Any) -> pd.Series:
+    found = rows(path, **where)
+    assert len(found) == 1, found
+    return found.iloc[0]
+
+
+def test_every_table_names_the_corpora(paper_run):
+    names = {"table1", "table2", "table3", "table5", "bands"}
+    assert {path.stem for path in paper_run.glob("*.csv")} == names
+    assert {path.stem for path in paper_run.glob("*.md")} == {*names, "summary"}
+    for path in paper_run.glob("*.csv"):
+        assert set(pd.read_csv(path)["corpora"]) == {CORPORA}, path
+    for path in paper_run.glob("*.md"):
+        assert f"**{CORPORA}**" in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("role", "protocol", "dataset", "ours", "published"),
+    [
+        pytest.param("train", "p1", "300W_LP", 1000, 122415, id="a whole corpus"),
+        pytest.param("train", "p2", "AFLW", 700, 22079, id="the training split"),
+        pytest.param("test", "p2", "AFLW", 300, 1969, id="the faces that were evaluated"),
+    ],
+)
+def test_table_1_counts(paper_run, role, protocol, dataset, ours, published):
+    found = row(paper_run / "table1.csv", role=role, protocol=protocol, dataset=dataset)
+    assert (found["faces"], found["paper_faces"]) == (ours, published)
+
+
+def test_table_2_has_the_papers_cells_the_teacher_and_the_best(paper_run):
+    table = rows(paper_run / "table2.csv", test="p1-BIWI")
+    cells = list(zip(table["K"], table["d"], strict=True))
+    assert cells == [(0, 1), (6, 3), (8, 1), (9, 3), (15, 1), (15, 5), (15, 15)]
+    assert table["S"].tolist() == [1, 25, 289, 49, 961, 49, 9]
+    assert table["note"].fillna("").tolist() == ["base", "teacher", "", "best here", "", "", ""]
+    measured = pd.read_csv(paper_run.parent / "cells" / "p1-BIWI.csv").set_index(["K", "d"])["mae"]
+    assert table["avg"].tolist() == [measured[cell] for cell in cells]
+    assert table["paper_avg"].dropna().tolist() == [4.135, 4.068, 4.061, 4.041, 4.040, 4.057]
+
+
+@pytest.mark.parametrize(
+    ("method", "ours", "published"),
+    [
+        pytest.param("HopeNet", None, 6.15, id="an earlier method"),
+        pytest.param("Base ResNet10 (paper: ResNet50)", "base", 3.74, id="another base network"),
+        pytest.param("Ensemble K=6, d=3", "ensemble", 3.67, id="the ensemble"),
+        pytest.param("KD-ResNet18", "kd-resnet18", 3.64, id="a student of the paper"),
+        pytest.param("KD-ResNet152", None, 3.48, id="a student that was not trained here"),
+        pytest.param("KD-ResNet10", "kd-resnet10", None, id="a student of ours"),
+    ],
+)
+def test_table_5_sets_ours_beside_the_papers(paper_run, method, ours, published):
+    measured = json.loads((paper_run.parent / "tests" / "p1-AFLW2000.json").read_text())
+    found = row(paper_run / "table5.csv", test="p1-AFLW2000", method=method)
+    expected = [measured[ours][n] for n in ("yaw", "mae", "geodesic")] if ours else [np.nan] * 3
+    np.testing.assert_array_equal(found[["yaw", "avg", "geodesic"]].astype("f8"), expected)
+    paper_avg = found["paper_avg"]
+    assert np.isnan(paper_avg) if published is None else paper_avg == published
+
+
+def test_bands_are_those_of_the_metrics(paper_run):
+    measured = json.loads((paper_run.parent / "tests" / "p2-AFLW.json").read_text())
+    table = rows(paper_run / "bands.csv", test="p2-AFLW", network="kd-resnet18")
+    assert table["abs_yaw"].tolist() == ["0-30", "30-60", "60-99"]
+    bands = measured["kd-resnet18"]["abs_yaw"]
+    assert table["avg"].tolist() == [bands[band]["mae"] for band in table["abs_yaw"]]
+    page = (paper_run / "bands.md").read_text()
+    assert f"| {bands['60-99']['mae']:.2f}" in page
+
+
+def test_the_summary_shows_base_ensemble_and_students_with_their_gain(paper_run):
+    page = (paper_run / "summary.md").read_text()
+    measured = json.loads((paper_run.parent / "tests" / "p1-AFLW2000.json").read_text())
+    lines = [[cell.strip() for cell in line.split("|")] for line in page.splitlines()]
+    first = next(i for i, line in enumerate(lines) if "p1: 300W_LP → AFLW2000" in line)
+    shown = {line[2]: line[3:-1] for line in lines[first : first + 4]}
+    base = measured["base"]["mae"]
+    assert list(shown) == ["base", "ensemble", "kd-resnet18", "kd-resnet10"]
+    for name, (mae, gain, geodesic, *_) in shown.items():
+        assert mae == f"{measured[name]['mae']:.2f}"
+        assert geodesic == f"{measured[name]['geodesic']:.2f}"
+        saved = 100 * (1 - measured[name]["mae"] / base)
+        assert gain == ("–" if name == "base" else f"{saved:+.1f} %")
+    assert shown["kd-resnet18"][3:] == ["3.64", "+2.7 %"]
+    assert "looked up on the test set itself" in page
+    assert "9, 3, 49" in page
+
+
+def test_equal_metrics_give_equal_bytes_and_stale_files_change_nothing(paper_run, tmp_path):
+    folder = write_results(tmp_path, PAPER_PARAMS)
+    for stale in ("tests/p9-OLD.json", "cells/p9-OLD.csv", "counts/OLD.json", "imported/OLD.json"):
+        (folder / stale).parent.mkdir(exist_ok=True)
+        (folder / stale).write_text("left by an earlier params.yaml")
+    again = run_tables(folder)
+    files = sorted(path.relative_to(paper_run) for path in paper_run.rglob("*.*"))
+    assert files == sorted(path.relative_to(again) for path in again.rglob("*.*"))
+    assert Path("figures/heatmap.png") in files
+    for file in files:
+        assert (again / file).read_bytes() == (paper_run / file).read_bytes(), file
+
+
+def test_a_protocol_of_the_users_own_has_no_published_values(tmp_path):
+    out = run_tables(write_results(tmp_path, OWN_PARAMS, k_max=4))
+    assert not list(out.glob("table[234].*"))
+    ensemble = pd.read_csv(out / "ensemble-aflw.csv")
+    assert ensemble.filter(like="paper").isna().all(axis=None)
+    cells = set(zip(ensemble["K"], ensemble["d"], strict=True))
+    assert cells == {(0, 1), (4, 4)}, "the sweep ends before the teacher's K = 6"
+    assert pd.read_csv(out / "table5.csv")["method"].tolist()[:3] == [
+        "Base ResNet10", "Ensemble K=6, d=3", "KD-ResNet50",
+    ]  # fmt: skip
+    train = row(out / "table1.csv", protocol="aflw", role="train")
+    assert np.isnan(train["faces"]), "filter does not count by video"
+    assert "paper" not in (out / "table5.md").read_text().split("|", 1)[1]
+
+
+def test_a_sweep_of_the_base_network_alone(tmp_path):
+    out = run_tables(write_results(tmp_path, OWN_PARAMS, k_max=0))
+    assert pd.read_csv(out / "ensemble-aflw.csv")["note"].tolist() == ["base, best here"] * 2
+
+
+def test_imported_networks_are_rows_of_table_5(tmp_path):
+    network = {"file": "x.pth", "backbone": "resnet18"}
+    params = {
+        **PAPER_PARAMS,
+        "imported": {
+            "theirs": {**network, "dataset": "AFLW2000", "where": {}},
+            "other": {**network, "dataset": "AFLW", "where": {"split": ["train"]}},
+        },
+    }
+    folder = write_results(tmp_path, params)
+    with pytest.raises(InputError, match=r"imported/theirs\.json"):
+        run_tables(folder)
+    summary_of = json.loads((folder / "tests" / "p1-BIWI.json").read_text())["base"]
+    for place, key in enumerate(params["imported"]):
+        content = {**summary_of, "mae": 1.5 + place}
+        write_json(content, folder / "imported" / f"{key}.json")
+    table = run_tables(folder) / "table5.csv"
+    assert row(table, method="imported theirs")[["test", "avg"]].tolist() == ["p1-AFLW2000", 1.5]
+    assert row(table, method="imported other")[["test", "avg"]].tolist() == ["AFLW", 2.5]
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        pytest.param("tests/p1-BIWI.json", r"p1-BIWI\.json: no such metrics", id="a test set"),
+        pytest.param("counts/AFLW.json", r"AFLW\.json: no such metrics", id="a corpus"),
+        pytest.param("cells/p1-BIWI.csv", r"p1-BIWI\.csv", id="a sweep"),
+    ],
+)
+def test_missing_metrics_are_named(tmp_path, missing, expected):
+    folder = write_results(tmp_path, PAPER_PARAMS)
+    (folder / missing).unlink()
+    with pytest.raises((InputError, FileNotFoundError), match=expected):
+        run_tables(folder)
+
+
+def test_a_student_without_metrics_is_named(tmp_path):
+    folder = write_results(tmp_path, PAPER_PARAMS)
+    path = folder / "tests" / "p2-AFLW.json"
+    networks = json.loads(path.read_text())
+    del networks["kd-resnet18"]
+    write_json(networks, path)
+    with pytest.raises(InputError, match=r"p2-AFLW\.json: no \['kd-resnet18'\]"):
+        run_tables(folder)
+
+
+def test_of_equal_cells_the_cheapest_is_best():
+    cells = pd.DataFrame(
+        [(9, 1, 361, 3.0), (15, 5, 49, 3.0), (9, 3, 49, 3.0), (11, 3, 49, 3.0), (0, 1, 1, 3.1)],
+        columns=["K", "d", "S", "mae"],
+    )
+    assert report.best_cell(cells) == (9, 3)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        pytest.param({}, 10, id="everything"),
+        pytest.param({"split": ["a", "b"]}, 7, id="two values"),
+        pytest.param({"split": ["b", "none"]}, 4, id="a value that no face has"),
+        pytest.param({"video": ["01"]}, None, id="a column not counted"),
+        pytest.param({"split": ["a"], "video": ["01"]}, None, id="two columns"),
+    ],
+)
+def test_accepted_faces(where, expected):
+    counts = {"faces": 10, "by_split": {"a": 3, "b": 4, "c": 3}}
+    assert report.accepted_faces(counts, where) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "digits"),
+    [pytest.param("ensemble", 3, id="Tables 2-4"), pytest.param("methods", 2, id="Table 5")],
+)
+def test_published_averages_are_the_mean_of_the_published_angles(name, digits):
+    """Catches a digit that was copied wrongly."""
+    table = pd.read_csv(ROOT / "data" / "published" / f"{name}.csv")
+    difference = table[["pitch", "yaw", "roll"]].mean(axis=1) - table["avg"]
+    assert difference.abs().max() <= 1.5 * 10**-digits  # one earlier method is off by 0.013
+
+
+def test_published_sizes_are_those_of_formula_5():
+    table = pd.read_csv(ROOT / "data" / "published" / "ensemble.csv")
+    assert [report.ensemble_size((k, d)) for k, d in zip(table["K"], table["d"], strict=True)] == (
+        table["S"].tolist()
+    )
+
+
+def test_the_plots_template_fills_with_a_sweep(tmp_path):
+    """As DVC fills it: the values of a CSV file arrive as text."""
+    write_cells(tmp_path / "cells.csv", 5.0, k_max=2)
+    with (tmp_path / "cells.csv").open(newline="") as file:
+        data = [{**line, "rev": "workspace", "filename": "a"} for line in csv.DictReader(file)]
+    folder = str(ROOT / ".dvc" / "plots")
+    renderer = VegaRenderer(data, "a", template="heatmap", template_dir=folder, x="d", y="K")
+    filled = json.loads(renderer.partial_html())
+    assert "<DVC_METRIC" not in json.dumps(filled)
+    assert filled["data"]["values"] == data
+    calculated = {step["as"]: step["calculate"] for step in filled["transform"] if "as" in step}
+    assert calculated["x"] == "toNumber(datum['d'])"
+    assert calculated["y"] == "toNumber(datum['K'])"
+
+
+def drawn(path: Path) -> np.ndarray:
+    return cv2.imread(str(path))
+
+
+def test_examples_show_the_last_student(tmp_path):
+    write_results(tmp_path, PAPER_PARAMS)
+    write_faces(tmp_path, PAPER_PARAMS, "p1-AFLW2000")
+    picture = run_examples(tmp_path, "p1-AFLW2000")
+    table = pd.read_parquet(tmp_path / "predictions.parquet")
+    others = table["network"] != "kd-resnet10"
+    table.loc[others, ["pitch", "yaw", "roll"]] = 0.0
+    write_table(table, tmp_path / "predictions.parquet")
+    again = run_examples(tmp_path, "p1-AFLW2000", "again.png")
+    assert again.read_bytes() == picture.read_bytes(), "another network changed the picture"
+    table.loc[~others, ["pitch", "yaw", "roll"]] = 0.0
+    write_table(table, tmp_path / "predictions.parquet")
+    changed = run_examples(tmp_path, "p1-AFLW2000", "changed.png")
+    assert (drawn(changed) != drawn(picture)).any()
+
+
+def test_each_example_has_the_crop_of_its_own_face(tmp_path, monkeypatch):
+    write_results(tmp_path, PAPER_PARAMS)
+    write_faces(tmp_path, PAPER_PARAMS, "p1-AFLW2000")
+    shown = []
+    tile = examples.pose_tile
+    monkeypatch.setattr(
+        examples, "pose_tile", lambda crop, *rest: shown.append((crop, rest)) or tile(crop, *rest)
+    )
+    run_examples(tmp_path, "p1-AFLW2000")
+    table = pd.read_parquet(tmp_path / "predictions.parquet").query("network == 'kd-resnet10'")
+    assert len(shown) == PAPER_PARAMS["tables"]["examples"]
+    for crop, (_, predicted, truth) in shown:
+        face = table.iloc[int(crop[0, 0, 0]) - 90]  # write_faces paints the row number
+        assert face[["pitch", "yaw", "roll"]].tolist() == predicted
+        assert face[examples.TRUE_PYR].tolist() == truth
+
+
+@pytest.mark.parametrize(
+    ("break_it", "expected"),
+    [
+        pytest.param({"network": "kd-resnet99"}, "no 'kd-resnet10'", id="no such network"),
+        pytest.param({"face_id": "Y/1"}, "has no Y/1", id="no crop of a face"),
+    ],
+)
+def test_examples_refuse_what_does_not_match(tmp_path, break_it, expected):
+    write_results(tmp_path, PAPER_PARAMS)
+    write_faces(tmp_path, PAPER_PARAMS, "p1-AFLW2000")
+    table = pd.read_parquet(tmp_path / "predictions.parquet").assign(**break_it)
+    write_table(table, tmp_path / "predictions.parquet")
+    with pytest.raises(InputError, match=expected):
+        run_examples(tmp_path, "p1-AFLW2000")
+
+
+def test_without_a_student_the_ensemble_is_shown():
+    assert examples.shown_network({}, "p1") == "ensemble"
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_examples_are_spread_over_yaw(count):
+    yaw = np.r_[np.linspace(-5, 5, 30), -60.0, 95.0]
+    faces = pd.DataFrame({"true_yaw": yaw, "face_id": [f"{i:02d}" for i in range(len(yaw))]})
+    chosen = examples.spread_over_yaw(faces.sample(frac=1, random_state=0), count)
+    assert len(chosen) == chosen["face_id"].nunique() == min(count, len(faces))
+    abs_yaw = chosen["true_yaw"].abs().tolist()
+    assert abs_yaw == sorted(abs_yaw)
+    if count == 3:
+        assert abs_yaw[1:] == [60.0, 95.0]
+    shuffled = examples.spread_over_yaw(faces.sample(frac=1, random_state=1), count)
+    assert shuffled["face_id"].tolist() == chosen["face_id"].tolist()

@@ -115,7 +115,7 @@ def layout_of(shape: Sequence[int], size_hw: tuple[int, ...], name: str) -> Layo
     """Which generation's output this is, by its shape and the network's input size.
 
     With G grid cells (input 640: 80² + 40² + 20² = 8,400):
-    "original":    (batch, a·G, 5 + classes), a anchors a cell: 3 in all published variants, up to 9;
+    "original":    (batch, a·G, 5 + classes), a anchors a cell (3 as published, 9 at most);
     "anchor-free": (batch, 4 + classes, G).
     Raises InputError naming the shapes found and expected.
     """
@@ -193,6 +193,8 @@ def _open_session(path: Path) -> Any:
     wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
+    # Idle threads sleep: spinning would take the cores from the threads that decode images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(
             path.as_posix(), options, providers=[name for name in wanted if name in available]

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hpe_core.errors import InputError
+from hpe_core.geometry import ANGLES
 from hpe_core.io.files import atomic
 
-PYR = ["pitch", "yaw", "roll"]  # degrees, the convention of geometry.py
+PYR = list(ANGLES)  # degrees
 ANNOTATED_BOX = ["annot_x1", "annot_y1", "annot_x2", "annot_y2"]  # pixels; NaN where there is none
 DETECTED_BOX = ["det_x1", "det_y1", "det_x2", "det_y2"]  # pixels: the box the networks see
 
@@ -24,7 +26,8 @@ INDEX_COLUMNS: dict[str, str] = {
     **dict.fromkeys(PYR, "float64"),
     **dict.fromkeys(ANNOTATED_BOX, "float64"),
 }
-# What `redetect` adds. `box_source`: "detected", "annotated" (fallback) or "published".
+# What `redetect` adds. `box_source`: "detected", "annotated" (fallback), "published", or "" for a
+# face without a match, whose numbers are NaN.
 BOX_COLUMNS: dict[str, str] = {
     **dict.fromkeys(DETECTED_BOX, "float64"),
     "det_score": "float64",
@@ -40,27 +43,27 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """A parquet table that must have `columns`. Raises ValueError naming what is missing."""
+    """A parquet table that must have `columns`. Raises InputError naming what is missing."""
     table = pd.read_parquet(path)
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ValueError(f"{path}: expected columns {missing}, found {list(table.columns)}")
+        raise InputError(f"{path}: expected columns {missing}, found {list(table.columns)}")
     return table
 
 
 def select(faces: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> np.ndarray:
     """Row mask (N, bool) of the faces whose columns hold one of the accepted values.
 
-    where: column → accepted values, as in params.yaml; {} selects all. Raises ValueError for an
+    where: column → accepted values, as in params.yaml; {} selects all. Raises InputError for an
     unknown column, or for a value that no face has (a misspelt video must not shrink a test set).
     """
     mask = np.ones(len(faces), dtype=bool)
     for column, accepted in where.items():
         if column not in faces.columns:
-            raise ValueError(f"where: no column {column!r} in the face table {list(faces)}")
+            raise InputError(f"where: no column {column!r} in the face table {list(faces)}")
         absent = sorted(set(accepted) - set(faces[column]))
         if absent:
             found = sorted(set(faces[column]))[:30]
-            raise ValueError(f"where: no face has {column} in {absent}; found {found}")
+            raise InputError(f"where: no face has {column} in {absent}; found {found}")
         mask &= faces[column].isin(list(accepted)).to_numpy()
     return mask

@@ -9,8 +9,16 @@ from pathlib import Path
 import pandas as pd
 
 from hpe_core.io.files import write_json
-from hpe_core.io.tables import DETECTED_BOX, PYR, read_table, write_table
-from hpe_core.params import Filter, load
+from hpe_core.io.tables import (
+    BOX_COLUMNS,
+    DETECTED_BOX,
+    INDEX_COLUMNS,
+    PYR,
+    read_table,
+    write_table,
+)
+from hpe_core.params.faces import Filter
+from hpe_core.params.loading import load
 from hpe_core.splits import assign_test_split
 from pipeline._cli import run
 
@@ -19,13 +27,15 @@ def main(
     *, params: Path, dataset: str, boxes: Path, split_index: Path, faces: Path, counts: Path
 ) -> None:
     rules = load(params, "filter", Filter)
-    table = read_table(boxes, ["face_id", *PYR, *DETECTED_BOX])
+    table = read_table(boxes, [*INDEX_COLUMNS, *BOX_COLUMNS])
     reference = read_table(split_index)
-    if set(reference["dataset"]) != {dataset}:
+    # Published boxes bring the published split; else it follows from the corpus named.
+    if set(reference["dataset"]) != {dataset} and (table["split"] == "").all():
         split = assign_test_split(table, reference, strict_siblings=rules.strict_split)
         table = table.assign(split=split)
     drops = pd.DataFrame(
         {
+            "no_match": table["box_source"] == "",
             "angle_over_limit": (table[PYR].abs() > rules.max_angle_deg).any(axis=1),
             "box_too_small": shorter_side(table) < rules.min_side_px,
             "excluded_by_split": table["split"] == "excluded",
@@ -39,7 +49,10 @@ def main(
             "before": len(table),
             "faces": len(kept),
             "dropped": {name: int((reason == name).sum()) for name in drops},
-            "by_split": kept["split"].replace("", "all").value_counts().to_dict(),
+            **{
+                f"by_{column}": kept[column].replace("", "all").value_counts().to_dict()
+                for column in ("split", "video")
+            },
         },
         counts,
     )

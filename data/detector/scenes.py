@@ -1,0 +1,118 @@
+"""Draws a YOLO-format data set of demo scenes: images/{train,val}/N.jpg, labels/{train,val}/N.txt.
+
+demo renderer → data set
+
+A scene is what an annotator could label without doubt: faces up to profile, not hidden and not cut
+off by more than a third, and people who turn their backs and show no face.
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from data.demo.person import sample_expression, sample_person
+from data.demo.render import Camera, Image, Light, View, draw_head
+from data.demo.scene import add_faults, face_box, sample_background, sample_faults, sample_light
+from data.detector.yolo_format import write_example
+from hpe_core.boxes import area
+
+# What the demo corpora hold, and smaller ones: width, height.
+SIZES_WH = ((450, 450), (500, 375), (480, 480), (640, 480), (450, 600), (320, 240))
+SPLITS = ("train", "val")
+BACK_P, EMPTY_P = 0.12, 0.08  # people seen from behind, scenes without anybody
+HALF_HEAD = (0.06, 0.4)  # half a head's height, as a fraction of the picture's shorter side
+
+
+def main(*, out: Path, train: int, val: int, seed: int, faces_max: int) -> None:
+    counts = zip(SPLITS, (train, val), strict=True)
+    jobs = [(split, n) for split, count in counts for n in range(count)]
+    write = partial(write_scene, out=out, seed=seed, faces_max=faces_max)
+    cv2.setNumThreads(1)
+    with ProcessPoolExecutor() as pool:
+        for _ in tqdm(pool.map(write, jobs, chunksize=16), total=len(jobs), unit="scene"):
+            pass
+
+
+def write_scene(job: tuple[str, int], *, out: Path, seed: int, faces_max: int) -> None:
+    """Scene `n` of a split: the same whatever process draws it, however many others there are."""
+    split, n = job
+    rng = np.random.default_rng([seed, SPLITS.index(split), n])
+    size_wh = SIZES_WH[rng.integers(len(SIZES_WH))]
+    image_bgr, bbox_xyxy = draw_scene(rng, size_wh, faces_max)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(75, 98))]
+    ok, jpeg = cv2.imencode(".jpg", image_bgr, quality)
+    assert ok
+    write_example(out, split, f"{n:06d}", jpeg.tobytes(), bbox_xyxy, size_wh)
+
+
+def draw_scene(
+    rng: np.random.Generator, size_wh: tuple[int, int], faces_max: int
+) -> tuple[Image, NDArray[np.float64]]:
+    """Up to faces_max people: picture (H x W x 3, BGR) and the faces' boxes (N x 4, clipped)."""
+    image, light = sample_background(rng, size_wh), sample_light(rng)
+    views: list[View] = []
+    boxes: list[NDArray[np.float64]] = []
+    wanted = 0 if rng.random() < EMPTY_P else int(rng.integers(1, faces_max + 1))
+    for _ in range(3 * wanted):  # some find no place
+        if len(views) == wanted:
+            break
+        back = rng.random() < BACK_P
+        view = sample_person_somewhere(rng, size_wh, light, wanted, back)
+        box, _ = face_box(view)
+        inside = np.clip(box, 0, np.tile(size_wh, 2))
+        if any(hides(view, other) for other in views) or (
+            not back and area(inside) < 0.67 * area(box)
+        ):
+            continue
+        views.append(view)
+        if not back:
+            boxes.append(inside)
+    for view in sorted(views, key=lambda v: v.camera.scale):  # the near hide the far
+        draw_head(image, view)
+    head_px = max((2 * view.camera.scale for view in views), default=100.0)
+    return add_faults(image, sample_faults(rng, head_px)), np.array(boxes).reshape(-1, 4)
+
+
+def sample_person_somewhere(
+    rng: np.random.Generator, size_wh: tuple[int, int], light: Light, people: int, back: bool
+) -> View:
+    """back: turned away by 140° or more. Else up to profile, as the demo corpora are."""
+    low, high = np.array(HALF_HEAD) * min(size_wh)
+    scale = float(np.exp(rng.uniform(np.log(low), np.log(high / people**0.6))))
+    pitch, yaw, roll = np.clip(rng.normal(0, [18, 45, 16]), [-60, -95, -55], [60, 95, 55])
+    if back:
+        yaw = 180 + rng.uniform(-40, 40)
+    x, y = rng.uniform([0.08, 0.12], [0.92, 0.85]) * size_wh
+    return View(
+        sample_person(rng),
+        sample_expression(rng),
+        (float(pitch), float(yaw), float(roll)),
+        Camera((float(x), float(y)), scale, rng.uniform(6, 15)),
+        light,
+    )
+
+
+def hides(one: View, other: View) -> bool:
+    """Whether the nearer of two people stands before the other's head, generously."""
+    far, near = sorted((one.camera, other.camera), key=lambda camera: camera.scale)
+    x, y = np.abs(np.subtract(near.centre_xy, far.centre_xy))
+    heads_apart = max(x, y) > 1.3 * (near.scale + far.scale)
+    above = far.centre_xy[1] < near.centre_xy[1]
+    beside = x > 2.4 * near.scale + 1.2 * far.scale
+    return not (heads_apart and (above or beside))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--train", type=int, required=True)
+    parser.add_argument("--val", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--faces-max", type=int, required=True)
+    main(**vars(parser.parse_args()))

@@ -1,0 +1,41 @@
+"""Sections of the training stages and the teacher: augment, base, ensemble, distill."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hpe_core.params.loading import Name, Precision, Probability, Section
+
+
+class Augment(Section):
+    flip_p: Probability
+    rotate_deg: Annotated[float, Field(ge=0, le=45)]
+    photometric_p: Probability
+    blur_max_px: Annotated[int, Field(ge=3)]
+
+
+class Optim(Section):
+    """What the base network and the students share of their training."""
+
+    epochs: Annotated[int, Field(gt=0)]
+    batch: Annotated[int, Field(gt=0)]
+    lr: Annotated[float, Field(gt=0)]
+    precision: Precision
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Base(Optim):
+    backbone: Name
+    weights: str
+    bins_deg: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+
+
+class Ensemble(Section):
+    K: Annotated[int, Field(ge=0)]
+    d: Annotated[int, Field(gt=0)]
+    precision: Precision
+
+
+class Distill(Optim):
+    label_weight: Annotated[float, Field(ge=0)]
+    rotate_deg: Annotated[float, Field(ge=0, le=45)]

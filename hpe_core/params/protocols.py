@@ -1,0 +1,42 @@
+"""What is trained and tested on what: datasets, protocols, tests, students, imported networks."""
+
+from typing import Literal
+
+from hpe_core.params.loading import Name, Section
+
+Where = dict[str, list[str]]  # column of the face table → accepted values
+
+
+class Dataset(Section):
+    """A corpus: which reader, which folder, and whose images mark its test split."""
+
+    reader: Literal["300W_LP", "AFLW2000", "AFLW", "BIWI"]
+    folder: str
+    split_by: Name
+
+
+class Protocol(Section):
+    train: Name
+    where: Where
+
+
+class Test(Section):
+    protocol: Name
+    dataset: Name
+    where: Where
+
+
+class Student(Section):
+    protocol: Name
+    train: Name
+    backbone: Name
+    weights: str
+
+
+class Imported(Section):
+    """A network published elsewhere, evaluated on one test set."""
+
+    file: str
+    backbone: Name
+    dataset: Name
+    where: Where

@@ -1,0 +1,91 @@
+"""What the detector is trained on: WIDER FACE's layout, and the format that the training reads."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from data.detector import wider
+from data.detector.yolo_format import from_lines, to_lines
+from hpe_core.errors import InputError
+
+SIZE_WH = (200, 100)
+TAIL = "0 0 0 {} 0 0"  # blur, expression, illumination, invalid, occlusion, pose
+
+
+def line(x, y, w, h, invalid=0):
+    return f"{x} {y} {w} {h} {TAIL.format(invalid)}"
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=5))
+def test_label_lines_round_trip(corners):
+    first = np.array(corners).reshape(-1, 4) * np.tile(SIZE_WH, 2)
+    text = to_lines(first, SIZE_WH)
+    assert len(text.splitlines()) == len(corners)
+    np.testing.assert_allclose(from_lines(text, SIZE_WH), first, atol=4e-4)
+
+
+def test_label_line_is_centre_and_size_in_fractions():
+    assert to_lines([[20, 10, 60, 40]], SIZE_WH) == "0 0.200000 0.250000 0.200000 0.300000\n"
+
+
+def write_wider(root, images):
+    """images: {"EVENT/name.jpg": lines}, the same for both splits."""
+    for split in wider.SPLITS:
+        text = ""
+        for name, lines in images.items():
+            file = root / f"WIDER_{split}" / "images" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", SIZE_WH).save(file)
+            text += f"{name}\n{len(lines)}\n" + "\n".join(lines or [line(0, 0, 0, 0)]) + "\n"
+        annotations = root / "wider_face_split" / f"wider_face_{split}_bbx_gt.txt"
+        annotations.parent.mkdir(parents=True, exist_ok=True)
+        annotations.write_text(text)
+    return root
+
+
+def test_wider_boxes_are_kept_clipped_or_left_out_by_rule(tmp_path):
+    images = {
+        "0--Parade/0_good.jpg": [
+            line(10, 20, 30, 40),
+            line(180, 80, 50, 50),  # clipped to 20 x 20
+            line(50, 50, 7, 30),  # too small
+            line(50, 50, 0, 30),  # empty
+            line(60, 10, 30, 30, invalid=1),
+            line(195, 20, 30, 30),  # clipped to 5 px: too small
+        ],
+        "0--Parade/0_none.jpg": [],
+        "1--Crowd/1_tiny.jpg": [line(5, 5, 3, 3)],  # would teach that a face is background
+    }
+    root = write_wider(tmp_path / "WIDER_FACE", images)
+    wider.main(root=root, out=tmp_path / "out", min_side_px=8)
+    labels = tmp_path / "out" / "labels"
+    for split in ("train", "val"):
+        names = sorted(path.name for path in (labels / split).iterdir())
+        assert names == ["0_good.txt", "0_none.txt"]
+        assert (tmp_path / "out" / "images" / split / "0_none.jpg").is_file()
+        found = from_lines((labels / split / "0_good.txt").read_text(), SIZE_WH)
+        np.testing.assert_allclose(found, [[10, 20, 40, 60], [180, 80, 200, 100]], atol=1e-3)
+        assert (labels / split / "0_none.txt").read_text() == ""
+
+
+def test_wider_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="no WIDER FACE there; expected .*train_bbx_gt.txt"):
+        wider.main(root=tmp_path, out=tmp_path / "out", min_side_px=8)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a.jpg\nmany\n1 2 3 4 0 0 0 0 0 0\n", id="count-is-no-number"),
+        pytest.param("a.jpg\n1\n1 2 3 4\n", id="short-row"),
+        pytest.param("a.jpg\n2\n1 2 3 4 0 0 0 0 0 0\n", id="cut-off"),
+        pytest.param("a.jpg\n", id="only-a-name"),
+    ],
+)
+def test_wider_annotations_that_are_damaged(tmp_path, text):
+    path = tmp_path / "x_bbx_gt.txt"
+    path.write_text("b.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n" + text)
+    with pytest.raises(InputError, match=r"x_bbx_gt.txt: line 4: .*a\.jpg"):
+        list(wider.read_annotations(path))

@@ -1,0 +1,153 @@
+"""`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_project import copy_project, draw
+
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
+    "GIT_COMMITTER_EMAIL": "t@t",
+}  # fmt: skip
+
+
+def call(folder: Path, *words: str) -> str:
+    # The checkout's own code, not the editable install of this repository.
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def would_run(folder: Path) -> set[str]:
+    """Stages that `dvc repro` would run for sure: changed themselves, or after a changed one."""
+    return set(re.findall(r"Running stage '([^']+)'", call(folder, "dvc", "repro", "--dry")))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    draw(folder)
+    root = folder / "checkout"
+    root.mkdir()
+    call(root, "git", "init", "-q")
+    call(root, "dvc", "init", "-q")
+    copy_project(root, folder / "corpora")
+    call(root, "git", "add", "-A")
+    call(root, "git", "commit", "-qm", "start")
+    call(root, "dvc", "repro")
+    call(root, "git", "add", "-A")
+    call(root, "git", "commit", "-qm", "results")
+    return root
+
+
+@pytest.fixture
+def changed(project):
+    """A function that changes a file and returns what would run; the file is put back."""
+    originals: dict[Path, str] = {}
+
+    def change(name: str, edit) -> set[str]:
+        path = project / name
+        originals[path] = path.read_text()
+        path.write_text(edit(originals[path]))
+        return would_run(project)
+
+    yield change
+    for path, text in originals.items():
+        path.write_text(text)
+
+
+def set_param(section: str, key: str, value: object):
+    def edit(text: str) -> str:
+        params = yaml.safe_load(text)
+        params[section][key] = value
+        return yaml.safe_dump(params, sort_keys=False)
+
+    return edit
+
+
+def test_the_second_repro_runs_nothing(project):
+    assert would_run(project) == set()
+    assert "Running stage" not in call(project, "dvc", "repro")
+    assert call(project, "git", "status", "--porcelain").strip() == ""
+
+
+AFTER_TARGETS = {
+    "ensemble@p2", "distill@p2-resnet10", "evaluate@p2-AFLW", "examples@p2-AFLW", "tables",
+}  # fmt: skip
+
+
+def test_another_ensemble_re_runs_nothing_before_it(changed):
+    assert changed("params.yaml", set_param("ensemble", "K", 2)) - {"check"} == AFTER_TARGETS
+
+
+def test_metrics_re_run_the_evaluation_only(changed):
+    ran = changed("hpe_core/metrics.py", lambda text: text + "\n# edited\n")
+    assert "evaluate@p2-AFLW" in ran
+    assert ran <= {"evaluate@p2-AFLW", "examples@p2-AFLW", "tables"}
+
+
+def test_the_machine_changes_nothing(changed):
+    assert changed("params.yaml", set_param("compute", "infer_batch", 7)) == set()
+
+
+def test_boxes_re_run_detection_and_all_after_it(changed):
+    ran = changed("params.yaml", set_param("boxes", "score", 0.4))
+    assert {"redetect@AFLW", "crop@AFLW", "train_base@p2", "tables"} <= ran
+    assert not {"index@AFLW", "index@AFLW2000"} & ran
+
+
+def test_a_wrong_parameter_stops_before_anything_runs(project):
+    path = project / "params.yaml"
+    text = path.read_text()
+    path.write_text(set_param("ensemble", "K", 99)(text))
+    try:
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(project)}
+        done = subprocess.run(
+            ["dvc", "repro"], cwd=project, env=environment, capture_output=True, text=True
+        )
+    finally:
+        path.write_text(text)
+    assert done.returncode != 0
+    assert "crop.margin is 8; expected at least K = 99" in done.stdout + done.stderr
+    assert "Running stage 'ensemble" not in done.stdout
+
+
+def test_an_experiment_with_another_ensemble(project):
+    """The user's own command: it runs ensemble and what follows, and the metrics differ."""
+    out = call(project, "dvc", "exp", "run", "-S", "ensemble.K=3")
+    ran = set(re.findall(r"Running stage '([^']+)'", out))
+    assert ran >= AFTER_TARGETS
+    assert ran <= AFTER_TARGETS | {"check"}
+    difference = call(project, "dvc", "metrics", "diff", "HEAD")
+    assert "ensemble.mae" in difference
+    call(project, "git", "checkout", "-q", ".")
+    call(project, "dvc", "checkout", "-q")
+    assert would_run(project) == set()
+
+
+def test_metrics_show_and_plots(project):
+    shown = call(project, "dvc", "metrics", "show")
+    assert "metrics/tests/p2-AFLW.json" in shown
+    call(project, "dvc", "plots", "show", "-o", "plots")
+    html = (project / "plots" / "index.html").read_text()
+    shutil.rmtree(project / "plots")
+    assert "vega" in html
+    assert "base.csv" in html
+
+
+def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):
+    clone = tmp_path / "elsewhere"
+    call(project, "git", "clone", "-q", str(project), str(clone))
+    call(clone, "dvc", "cache", "dir", "--local", str(project / ".dvc/cache"))
+    call(clone, "dvc", "checkout", "-q")
+    assert would_run(clone) == set()

@@ -1,0 +1,154 @@
+"""The offset ensemble: windows of one crop, their mean, and the cells (K, d) of one sweep."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hpe_core.bins import BinSpec
+from hpe_core.boxes import offset_grid
+from hpe_core.ensemble import average, cell_members, window_probs, windows
+from hpe_core.networks import normalize
+
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+SPEC = BinSpec(3.0)
+SIZE, MARGIN = (12, 10), 4
+
+
+def crops(n: int = 3, seed: int = 0) -> Tensor:
+    shape = (n, SIZE[0] + 2 * MARGIN, SIZE[1] + 2 * MARGIN, 3)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+def predict(images: Tensor) -> Tensor:
+    """A small fixed network of normalised images: every pixel matters, in its own way."""
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.randn((images[0].numel(), 3 * SPEC.n_bins), generator=generator)
+    logits = images.flatten(1) @ weights / images[0].numel() ** 0.5
+    return logits.unflatten(1, (3, SPEC.n_bins)).softmax(-1)
+
+
+def all_windows(offsets: np.ndarray, batch: int = 10_000) -> Tensor:
+    return torch.cat(list(window_probs(predict, crops(), offsets, SIZE, batch)))
+
+
+@pytest.mark.parametrize("case", GOLDEN["ensemble_size"])
+def test_sizes(case):
+    radius, step = (int(part.split("=")[1]) for part in case.split(","))
+    expected = GOLDEN["ensemble_size"][case]
+    grid = offset_grid(15, 1)
+    assert len(offset_grid(radius, step)) == expected
+    assert len(cell_members(grid, radius, step)) == expected
+
+
+def test_a_window_is_the_slice_at_its_offset():
+    """dx counts columns to the right, dy rows down."""
+    images = crops().permute(0, 3, 1, 2)
+    offsets = offset_grid(MARGIN, 2)
+    found = windows(images, offsets, SIZE).unflatten(0, (3, len(offsets)))
+    h, w = SIZE
+    for position, (dx, dy) in enumerate(offsets.tolist()):
+        for face in range(3):
+            rows, columns = MARGIN + dy, MARGIN + dx
+            expected = images[face, :, rows : rows + h, columns : columns + w]
+            assert torch.equal(found[face, position], expected), (dx, dy)
+
+
+def test_the_windows_of_one_face_stay_together():
+    offsets = offset_grid(2, 1)
+    images = crops().permute(0, 3, 1, 2)
+    together, alone = windows(images, offsets, SIZE), windows(images[1:2], offsets, SIZE)
+    assert torch.equal(together[len(offsets) : 2 * len(offsets)], alone)
+
+
+@pytest.mark.parametrize("offset", [(5, 0), (0, -5)], ids=["too far right", "too far up"])
+def test_offsets_beyond_the_margin_are_an_error(offset):
+    """A negative start would silently wrap around in a slice."""
+    with pytest.raises(ValueError, match="reach 5 px"):
+        windows(crops().permute(0, 3, 1, 2), np.array([offset]), SIZE)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 25, 26, 50, 1000])
+def test_splitting_into_batches_changes_nothing(batch):
+    """Faces and the offsets of one face may be cut apart; the last batch may be smaller."""
+    offsets = offset_grid(2, 1)
+    expected = all_windows(offsets)
+    assert expected.shape == (3, 25, 3, SPEC.n_bins)
+    torch.testing.assert_close(all_windows(offsets, batch), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_no_batch_is_larger_than_asked_for():
+    seen = []
+    offsets = offset_grid(2, 1)
+
+    def noting(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return predict(images)
+
+    list(window_probs(noting, crops(), offsets, SIZE, 10))
+    assert max(seen) <= 10
+    assert sum(seen) == 3 * 25
+
+
+def test_predictions_are_of_normalised_windows():
+    offsets = offset_grid(1, 1)
+    found = all_windows(offsets)
+    h, w = SIZE
+    for position, (dx, dy) in enumerate(offsets.tolist()):
+        top, left = MARGIN + dy, MARGIN + dx
+        cut = crops()[:, top : top + h, left : left + w]
+        torch.testing.assert_close(found[:, position], predict(normalize(cut)))
+
+
+def test_the_expectation_is_linear():
+    """The ensemble's angle, of the mean distribution, is the mean of the windows' angles."""
+    probs = all_windows(offset_grid(3, 1))
+    mean, pyr_deg, std_deg = average(probs, SPEC)
+    angles = SPEC.expectation(probs)
+    torch.testing.assert_close(mean.sum(-1), torch.ones(3, 3))
+    torch.testing.assert_close(pyr_deg, angles.mean(1), rtol=0, atol=1e-4)
+    torch.testing.assert_close(pyr_deg, SPEC.expectation(mean))
+    np.testing.assert_allclose(std_deg, angles.numpy().std(1), atol=1e-4)
+
+
+def test_the_mean_is_of_probabilities_not_of_logits():
+    probs = torch.zeros(1, 2, 3, SPEC.n_bins)
+    probs[0, 0, :, 10], probs[0, 1, :, 20] = 1.0, 1.0
+    mean, _, _ = average(probs, SPEC)
+    assert mean[0, 0, 10] == mean[0, 0, 20] == 0.5
+
+
+def test_one_window_is_the_network_itself():
+    probs = all_windows(offset_grid(0, 1))
+    mean, _, std_deg = average(probs, SPEC)
+    assert torch.equal(mean, probs[:, 0])
+    assert (std_deg == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("radius", "step"),
+    [(0, 1), (4, 1), (4, 2), (3, 2), (4, 3), (4, 4), (2, 3)],
+    ids=lambda value: str(value),
+)
+def test_a_cell_of_the_sweep_is_the_ensemble_computed_by_itself(radius, step):
+    grid = offset_grid(MARGIN, 1)
+    swept = SPEC.expectation(all_windows(grid)).double()
+    from_sweep = swept[:, cell_members(grid, radius, step)].mean(1)
+    _, alone, _ = average(all_windows(offset_grid(radius, step)), SPEC)
+    torch.testing.assert_close(from_sweep.float(), alone, rtol=0, atol=1e-4)
+
+
+def test_cells_do_not_depend_on_the_order_of_the_grid():
+    grid = offset_grid(3, 1)
+    shuffled = grid[np.random.default_rng(0).permutation(len(grid))]
+    members = shuffled[cell_members(shuffled, 2, 2)]
+    assert {tuple(o) for o in members} == {tuple(o) for o in offset_grid(2, 2)}
+
+
+def test_a_cell_larger_than_the_sweep_is_an_error():
+    with pytest.raises(KeyError):
+        cell_members(offset_grid(2, 1), 3, 1)

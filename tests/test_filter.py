@@ -1,0 +1,102 @@
+"""The filter: the ±99° rule without wrapping, box rules, splits, and every drop counted."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS, read_table, write_table
+from pipeline import filter_faces
+
+TEXT = {"dataset": "AFLW", "box_source": "detected"}
+
+
+def face(face_id: str, **values: object) -> dict[str, object]:
+    empty = {
+        c: "" if kind == "str" else 0.0 for c, kind in {**INDEX_COLUMNS, **BOX_COLUMNS}.items()
+    }
+    box = {"det_x1": 0.0, "det_y1": 0.0, "det_x2": 50.0, "det_y2": 50.0}
+    return {**empty, **TEXT, "face_id": face_id, "image": f"{face_id}.jpg", **box, **values}
+
+
+def run(tmp_path, rows, reference=None, **rules):
+    params = {"max_angle_deg": 99.0, "min_side_px": 10.0, "strict_split": False, **rules}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": params}))
+    write_table(pd.DataFrame(rows), tmp_path / "boxes.parquet")
+    reference = reference or rows
+    write_table(pd.DataFrame(reference)[list(INDEX_COLUMNS)], tmp_path / "reference.parquet")
+    filter_faces.main(
+        params=tmp_path / "params.yaml", dataset="AFLW", boxes=tmp_path / "boxes.parquet",
+        split_index=tmp_path / "reference.parquet", faces=tmp_path / "faces.parquet",
+        counts=tmp_path / "counts.json",
+    )  # fmt: skip
+    kept = read_table(tmp_path / "faces.parquet").set_index("face_id")
+    return kept, json.loads((tmp_path / "counts.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("pose", "kept"),
+    [
+        pytest.param((99.0, -99.0, 99.0), True, id="on-the-limit"),
+        pytest.param((0.0, 99.01, 0.0), False, id="yaw-beyond"),
+        pytest.param((-100.0, 0.0, 0.0), False, id="pitch-beyond"),
+        pytest.param((0.0, 0.0, 360.0), False, id="no-wrapping"),
+    ],
+)
+def test_the_rule_of_99_degrees(tmp_path, pose, kept):
+    rows = [face("a"), face("b", **dict(zip(("pitch", "yaw", "roll"), pose, strict=True)))]
+    faces, counts = run(tmp_path, rows)
+    assert ("b" in faces.index) == kept
+    assert counts["dropped"]["angle_over_limit"] == (not kept)
+
+
+def test_every_reason_is_counted_once(tmp_path):
+    rows = [
+        face("ok"),
+        face("unmatched", box_source="", det_x1=np.nan, yaw=120.0),
+        face("small", det_x2=9.0),
+        face("turned", yaw=120.0),
+    ]
+    faces, counts = run(tmp_path, rows)
+    assert faces.index.tolist() == ["ok"]
+    assert counts["before"] == 4
+    assert counts["dropped"] == {
+        "angle_over_limit": 1, "box_too_small": 1, "excluded_by_split": 0, "no_match": 1,
+    }  # fmt: skip
+
+
+def reference(stem: str, yaw: float) -> dict[str, object]:
+    return face(f"AFLW2000/{stem}", dataset="AFLW2000", image=f"{stem}.jpg", yaw=yaw)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_face_that_the_reference_shows_is_the_test_face(tmp_path, strict):
+    rows = [
+        face("far", image="0/image1.jpg", yaw=-50.0),
+        face("near", image="0/image1.jpg", yaw=31.0),
+        face("other", image="0/image2.jpg"),
+    ]
+    faces, counts = run(tmp_path, rows, [reference("image1", 30.0)], strict_split=strict)
+    assert faces.loc["near", "split"] == "test"
+    assert faces.loc["other", "split"] == "train"
+    assert ("far" in faces.index) != strict
+    assert counts["dropped"]["excluded_by_split"] == strict
+
+
+def test_an_unmatched_test_face_leaves_its_place_empty(tmp_path):
+    """Its sibling must not become the test face in its stead."""
+    rows = [
+        face("sibling", image="0/image1.jpg", yaw=-50.0),
+        face("test", image="0/image1.jpg", yaw=30.0, box_source="", det_x1=np.nan),
+    ]
+    faces, counts = run(tmp_path, rows, [reference("image1", 30.0)])
+    assert faces["split"].to_dict() == {"sibling": "train"}
+    assert counts["by_split"] == {"train": 1}
+
+
+def test_a_published_split_stays(tmp_path):
+    rows = [face("a", image="0/image1.jpg", split="train"), face("b", split="test")]
+    faces, _ = run(tmp_path, rows, [reference("image1", 0.0)])
+    assert faces["split"].to_dict() == {"a": "train", "b": "test"}

@@ -1,0 +1,117 @@
+"""Errors per face and their summary, against sums written out."""
+
+import math
+
+import numpy as np
+import pytest
+
+from hpe_core.geometry import rotation_from_pyr
+from hpe_core.metrics import absolute_error_deg, mae_deg, summary
+
+BANDS = [0.0, 30.0, 60.0, 99.0]
+
+
+def poses(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform([-40, -98, -40], [40, 98, 40], (n, 3))
+    return truth + rng.normal(0, 6, (n, 3)), truth
+
+
+@pytest.mark.parametrize(
+    ("predicted", "label", "expected"),
+    [
+        pytest.param(10.0, 30.0, 20.0, id="plain"),
+        pytest.param(30.0, 10.0, 20.0, id="sign does not matter"),
+        pytest.param(179.0, -179.0, 2.0, id="wrapped by 360"),
+        pytest.param(-350.0, 5.0, 5.0, id="several turns are one"),
+        pytest.param(0.0, 180.0, 180.0, id="a head turned backwards is wrong by 180"),
+        pytest.param(85.0, -85.0, 170.0, id="the other profile is wrong by 170, not by 10"),
+        pytest.param(99.0, -99.0, 162.0, id="the ends of the range"),
+    ],
+)
+def test_errors_wrap_by_360_only(predicted, label, expected):
+    error = absolute_error_deg([predicted] * 3, [label] * 3)
+    np.testing.assert_allclose(error, [expected] * 3, atol=1e-12)
+
+
+def test_mae_is_the_mean_over_faces_then_over_angles():
+    errors = [[1.0, 2.0, 3.0], [3.0, 4.0, 8.0]]
+    assert mae_deg(errors) == {"pitch": 2.0, "yaw": 3.0, "roll": 5.5, "mae": 3.5}
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64, 200])
+def test_batches_do_not_change_the_result(batch):
+    """Also for a last batch that is smaller: the mean of batch means would differ."""
+    predicted, truth = poses(200)
+    starts = range(0, 200, batch)
+    errors = [absolute_error_deg(predicted[i : i + batch], truth[i : i + batch]) for i in starts]
+    whole = summary(predicted, truth, BANDS)
+    assert mae_deg(np.concatenate(errors)) == {n: whole[n] for n in ("pitch", "yaw", "roll", "mae")}
+
+
+def test_the_order_of_the_faces_does_not_matter():
+    predicted, truth = poses(100)
+    order = np.random.default_rng(1).permutation(100)
+    one, other = summary(predicted, truth, BANDS), summary(predicted[order], truth[order], BANDS)
+    assert one["mae"] == pytest.approx(other["mae"], rel=1e-12)
+    assert one["geodesic"] == pytest.approx(other["geodesic"], rel=1e-12)
+
+
+def test_summary_equals_loops():
+    predicted, truth = poses(50)
+    errors, geodesic = [], []
+    for one, other in zip(predicted, truth, strict=True):
+        errors.append(
+            [
+                min(abs(a - b + turn) for turn in (-360, 0, 360))
+                for a, b in zip(one, other, strict=True)
+            ]
+        )
+        relative = rotation_from_pyr(one).T @ rotation_from_pyr(other)
+        geodesic.append(math.degrees(math.acos((np.trace(relative) - 1) / 2)))
+    found = summary(predicted, truth, BANDS)
+    expected = np.mean(errors, axis=0)
+    np.testing.assert_allclose([found["pitch"], found["yaw"], found["roll"]], expected, rtol=1e-12)
+    assert found["mae"] == pytest.approx(expected.mean(), rel=1e-12)
+    assert found["geodesic"] == pytest.approx(np.mean(geodesic), rel=1e-9)
+    assert found["faces"] == 50
+
+
+def test_geodesic_sees_one_rotation_where_angles_see_two():
+    """Two names of one rotation: Euler angles differ, the head does not."""
+    found = summary([[10.0, 80.0, 20.0]], [[-170.0, 100.0, -160.0]], [0.0, 180.0])
+    assert found["geodesic"] == pytest.approx(0, abs=1e-9)
+    assert found["mae"] > 100
+
+
+@pytest.mark.parametrize(
+    ("yaw", "band"),
+    [
+        pytest.param(0.0, "0-30", id="frontal"),
+        pytest.param(-29.99, "0-30", id="left and right alike"),
+        pytest.param(30.0, "30-60", id="a lower edge"),
+        pytest.param(-60.0, "60-99", id="a negative edge"),
+        pytest.param(99.0, "60-99", id="the last edge belongs to the last band"),
+        pytest.param(99.5, None, id="outside"),
+    ],
+)
+def test_the_label_decides_the_band(yaw, band):
+    found = summary([[0.0, 45.0, 0.0]], [[0.0, yaw, 0.0]], BANDS)["abs_yaw"]
+    assert list(found) == ([band] if band else [])
+    if band:
+        assert found[band]["faces"] == 1
+        assert found[band]["yaw"] == pytest.approx(abs(45 - yaw))
+
+
+def test_bands_make_up_the_whole():
+    predicted, truth = poses(300)
+    found = summary(predicted, truth, BANDS)
+    bands = found["abs_yaw"].values()
+    assert sum(band["faces"] for band in bands) == 300
+    weighted = sum(band["mae"] * band["faces"] for band in bands) / 300
+    assert weighted == pytest.approx(found["mae"], rel=1e-12)
+
+
+def test_an_empty_test_set_is_an_error():
+    with pytest.raises(ValueError, match="no face"):
+        summary(np.empty((0, 3)), np.empty((0, 3)), BANDS)

@@ -1,0 +1,246 @@
+"""Every stage's `main` on a tiny corpus, one after the other, and the same again from scratch."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from tiny_project import ROOT, draw, tiny_params
+
+from hpe_core.errors import InputError
+from hpe_core.io.checkpoints import load_network
+from hpe_core.io.targets import read_targets
+from pipeline import (
+    check,
+    crop,
+    distill,
+    ensemble,
+    evaluate,
+    examples,
+    export,
+    filter_faces,
+    imported,
+    index,
+    redetect,
+    sweep,
+    tables,
+    train_base,
+    verify,
+)
+
+DETECTOR = ROOT / "data/detector/yolov5n-demo.onnx"
+NONE = ROOT / "data/pretrained/none"
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpora")
+    draw(folder)
+    return folder / "corpora"
+
+
+def run_all(root: Path, corpora: Path) -> None:
+    """What `dvc repro` does, in one process."""
+    params = root / "params.yaml"
+    params.write_text(yaml.safe_dump(tiny_params(corpora)))
+    check.main(params=params, checked=root / "params.checked")
+    for name in ("AFLW2000", "AFLW"):
+        folder, table = corpora / name, root / f"index/{name}.parquet"
+        index.main(
+            dataset=name, reader=name, folder=folder, index=table, skipped=root / f"{name}-s.csv"
+        )
+        redetect.main(
+            params=params, dataset=name, source=DETECTOR, folder=folder, index=table,
+            boxes=root / f"boxes/{name}.parquet", unmatched=root / f"boxes/{name}.csv",
+            report=root / f"metrics/boxes/{name}.json",
+        )  # fmt: skip
+        filter_faces.main(
+            params=params, dataset=name, boxes=root / f"boxes/{name}.parquet",
+            split_index=root / "index/AFLW2000.parquet", faces=root / f"faces/{name}.parquet",
+            counts=root / f"metrics/faces/{name}.json",
+        )  # fmt: skip
+        crop.main(
+            params=params, folder=folder, faces=root / f"faces/{name}.parquet",
+            crops=root / f"crops/{name}.h5",
+        )  # fmt: skip
+    data = {"params": params, "faces": root / "faces/AFLW.parquet", "crops": root / "crops/AFLW.h5"}
+    base = root / "models/p2/base.safetensors"
+    train_base.main(
+        **data, protocol="p2", weights=NONE, network=base, history=root / "history/base.csv"
+    )
+    ensemble.main(**data, protocol="p2", network=base, targets=root / "targets.h5")
+    distill.main(
+        **data, student="p2-resnet10", targets=root / "targets.h5", weights=NONE,
+        network=root / "models/p2/kd-resnet10.safetensors", history=root / "history/kd.csv",
+    )  # fmt: skip
+    sweep.main(**data, test="p2-AFLW", network=base, sweep=root / "sweep.h5")
+    evaluate.main(
+        **data, test="p2-AFLW", sweep=root / "sweep.h5", networks=root / "models/p2",
+        predictions=root / "predictions.parquet", metrics=root / "metrics/tests/p2-AFLW.json",
+        cells=root / "metrics/sweep/p2-AFLW.csv",
+    )  # fmt: skip
+    examples.main(
+        params=params, test="p2-AFLW", predictions=root / "predictions.parquet",
+        crops=data["crops"], figure=root / "examples.png",
+    )  # fmt: skip
+    tables.main(
+        params=params, tests=root / "metrics/tests", cells=root / "metrics/sweep",
+        counts=root / "metrics/faces", imported=root / "metrics/imported",
+        published=ROOT / "data/published", tables=root / "tables", figures=root / "figures",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, corpora) -> Path:
+    root = tmp_path_factory.mktemp("run")
+    run_all(root, corpora)
+    return root
+
+
+def test_a_second_run_from_scratch_gives_the_same_bytes(done, tmp_path, corpora):
+    run_all(tmp_path, corpora)
+    files = sorted(p.relative_to(done) for p in done.rglob("*") if p.is_file())
+    assert len(files) > 25
+    different = [str(f) for f in files if (tmp_path / f).read_bytes() != (done / f).read_bytes()]
+    assert different == []
+
+
+def test_every_face_is_kept_or_counted(done):
+    counts = json.loads((done / "metrics/faces/AFLW.json").read_text())
+    assert counts["before"] == len(pd.read_parquet(done / "index/AFLW.parquet"))
+    assert counts["before"] == counts["faces"] + sum(counts["dropped"].values())
+    assert counts["by_split"]["test"] >= 5
+    assert len(pd.read_parquet(done / "faces/AFLW.parquet")) == counts["faces"]
+
+
+def test_metrics_are_those_of_the_predictions(done):
+    metrics = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
+    table = pd.read_parquet(done / "predictions.parquet")
+    assert list(dict.fromkeys(table["network"])) == ["base", "ensemble", "kd-resnet10"]
+    for name, part in table.groupby("network"):
+        expected = np.mean(
+            [(part[a] - part[f"true_{a}"]).abs().mean() for a in ("pitch", "yaw", "roll")]
+        )
+        assert metrics[name]["mae"] == pytest.approx(expected, abs=1e-3)
+        assert metrics[name]["faces"] == len(part)
+
+
+def test_the_sweep_holds_the_base_network(done):
+    """The cell K = 0 on the sampled faces is the base network's prediction of those faces."""
+    from hpe_core.io.targets import read_sweep
+
+    face_ids, offsets, angles = read_sweep(done / "sweep.h5")
+    table = pd.read_parquet(done / "predictions.parquet")
+    base = table[table["network"] == "base"].set_index("face_id").loc[face_ids]
+    centre = int(np.flatnonzero((offsets == 0).all(1))[0])
+    np.testing.assert_allclose(angles[:, centre], base[["pitch", "yaw", "roll"]], atol=1e-3)
+    cells = pd.read_csv(done / "metrics/sweep/p2-AFLW.csv")
+    assert len(cells) == 4 * 3
+    assert set(cells["faces"]) == {5}
+
+
+def test_verify_accepts_what_was_cached(done, capsys):
+    verify.main(
+        crops=done / "crops/AFLW.h5", network=done / "models/p2/base.safetensors",
+        targets=done / "targets.h5", rows=8, seed=0,
+    )  # fmt: skip
+    assert "8 of" in capsys.readouterr().out
+
+
+def test_verify_notices_targets_of_another_network(done, tmp_path):
+    base = done / "models/p2/base.safetensors"
+    state = safetensors.torch.load_file(base)
+    state["head_nets.0.yaw.bias"] += torch.linspace(0, 5, 198)
+    with safetensors.safe_open(base, "pt") as file:
+        metadata = file.metadata()
+    changed = tmp_path / "base.safetensors"
+    safetensors.torch.save_file(state, changed, metadata)
+    arguments = {"crops": done / "crops/AFLW.h5", "network": changed, "rows": 8, "seed": 0}
+    with pytest.raises(InputError, match="made with base_sha256"):
+        verify.main(**arguments, targets=done / "targets.h5")
+    # the same, but the file claims to come from the changed network
+    import h5py
+
+    from hpe_core.io.files import sha256
+
+    forged = shutil.copy(done / "targets.h5", tmp_path / "targets.h5")
+    with h5py.File(forged, "r+") as file:
+        file.attrs["base_sha256"] = sha256(changed)
+    with pytest.raises(InputError, match="differs by"):
+        verify.main(**arguments, targets=forged)
+
+
+def test_targets_say_what_they_were_computed_from(done):
+    origin = read_targets(done / "targets.h5").origin
+    assert (origin.K, origin.d, origin.S, origin.n_bins) == (1, 1, 9, 198)
+
+
+def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["ensemble"]["K"] = 2
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError, match="made with K = 1, but 2 is asked for"):
+        distill.main(
+            params=tmp_path / "params.yaml", student="p2-resnet10",
+            faces=done / "faces/AFLW.parquet", crops=done / "crops/AFLW.h5",
+            targets=done / "targets.h5", weights=NONE, network=tmp_path / "n",
+            history=tmp_path / "h",
+        )  # fmt: skip
+    assert not (tmp_path / "n").exists()
+
+
+def test_an_exported_student_is_evaluated_to_the_same_numbers(done, tmp_path):
+    """Ours → the published .pth → the row of Table 5 that a foreign network gets."""
+    student = done / "models/p2/kd-resnet10.safetensors"
+    export.main(network=student, output=tmp_path / "kd.pth")
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["imported"] = {
+        "ours": {
+            "file": "kd.pth", "backbone": "resnet10", "dataset": "AFLW",
+            "where": {"split": ["test"]},
+        }
+    }  # fmt: skip
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    imported.main(
+        params=tmp_path / "params.yaml", imported="ours", faces=done / "faces/AFLW.parquet",
+        crops=done / "crops/AFLW.h5", network=tmp_path / "kd.pth", metrics=tmp_path / "m.json",
+    )  # fmt: skip
+    metrics = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
+    assert json.loads((tmp_path / "m.json").read_text()) == metrics["kd-resnet10"]
+
+
+def test_a_base_network_has_no_published_form(done, tmp_path):
+    with pytest.raises(InputError, match="holds students only"):
+        export.main(network=done / "models/p2/base.safetensors", output=tmp_path / "x.pth")
+
+
+def test_batch_size_changes_no_metric(done, tmp_path):
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["compute"]["infer_batch"] = 3
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    evaluate.main(
+        params=tmp_path / "params.yaml", test="p2-AFLW", faces=done / "faces/AFLW.parquet",
+        crops=done / "crops/AFLW.h5", sweep=done / "sweep.h5", networks=done / "models/p2",
+        predictions=tmp_path / "p.parquet", metrics=tmp_path / "m.json", cells=tmp_path / "c.csv",
+    )  # fmt: skip
+    ours = json.loads((tmp_path / "m.json").read_text())
+    expected = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
+    for name in expected:
+        assert ours[name]["mae"] == pytest.approx(expected[name]["mae"], abs=1e-3)
+
+
+def test_the_tables_name_their_corpora(done):
+    for path in sorted((done / "tables").glob("*.md")):
+        assert "demo corpora (drawn)" in path.read_text(), path.name
+
+
+def test_networks_are_loadable_and_know_their_input(done):
+    network, metadata = load_network(done / "models/p2/kd-resnet10.safetensors")
+    assert metadata["size_hw"] == [32, 32]
+    assert not network.training
+    assert metadata["provenance"]["K"] == 1

@@ -1,0 +1,58 @@
+"""A project small enough for a test: a few drawn AFLW and AFLW2000 faces, a network of 32 px."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.demo import draw_aflw, draw_aflw2000
+
+ROOT = Path(__file__).parents[1]
+DEMO = {
+    "seed": 7,
+    "300W_LP": {"photos": 2, "views": 2, "size_px": 450},
+    "AFLW": {"images": 40, "test_images": 12},
+    "AFLW2000": {"size_px": 450},
+    "BIWI": {"frames": 2},
+}
+
+
+def draw(folder: Path) -> None:
+    """AFLW and AFLW2000 below `folder`/corpora."""
+    params = folder / "demo.yaml"
+    params.write_text(yaml.safe_dump(DEMO))
+    for module, name in ((draw_aflw, "AFLW"), (draw_aflw2000, "AFLW2000")):
+        planted = folder / f"planted-{name}.csv"
+        module.main(params=params, out=folder / "corpora" / name, planted=planted, workers=1)
+
+
+def tiny_params(corpora: Path) -> dict[str, Any]:
+    """The demo's params.yaml, cut down to one protocol, one student and one epoch."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["data"]["root"] = str(corpora)
+    params["datasets"] = {name: params["datasets"][name] for name in ("AFLW2000", "AFLW")}
+    params["protocols"] = {"p2": params["protocols"]["p2"]}
+    params["tests"] = {"p2-AFLW": params["tests"]["p2-AFLW"]}
+    params["students"] = {"p2-resnet10": params["students"]["p2-resnet10"]}
+    params["crop"] |= {"height": 32, "width": 32, "margin": 8}
+    params["base"] |= {"backbone": "resnet10", "epochs": 1, "batch": 8}
+    params["distill"] |= {"epochs": 1, "batch": 8}
+    params["ensemble"] |= {"K": 1, "d": 1}
+    params["sweep"] |= {"K_max": 3, "max_faces": 5}
+    params["tables"] |= {"examples": 4}
+    params["compute"] |= {"device": "cpu", "workers": 0}
+    return params
+
+
+def copy_project(folder: Path, corpora: Path) -> None:
+    """Code, graph and small data of this repository with the tiny params, as a user's checkout."""
+    for name in ("hpe_core", "pipeline", "data/published", "data/pretrained", ".dvc/plots"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "data" / "detector").mkdir()
+    shutil.copy(ROOT / "data/detector/yolov5n-demo.onnx", folder / "data/detector")
+    (folder / "metrics" / "imported").mkdir(parents=True)
+    shutil.copy(ROOT / "metrics/imported/README.md", folder / "metrics/imported")
+    for name in ("dvc.yaml", ".gitignore", ".dvc/config"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text(yaml.safe_dump(tiny_params(corpora), sort_keys=False))
