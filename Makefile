@@ -6,7 +6,7 @@ BIN := .venv/bin
 export NO_ALBUMENTATIONS_UPDATE := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check lock clean-work
+.PHONY: demo test check lock detector lock-detector
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
@@ -15,7 +15,7 @@ demo: .venv/.installed  ## the whole pipeline on the drawn demo corpora, then it
 	@echo "Tables: metrics/tables/   figures: metrics/figures/   networks: data/models/"
 
 test: check  ## lint, types and the whole test suite
-	python -m pytest -n 2 --dist loadscope
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadscope
 
 check: .venv/.installed
 	ruff check .
@@ -34,3 +34,16 @@ check: .venv/.installed
 lock:  ## pins for every supported Python, with hashes and without any index's address
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --all-extras --upgrade pyproject.toml -o requirements.lock
+
+detector: .venv/.installed .venv-detector/.installed  ## trains the demo's detector again (data/detector)
+	dvc repro data/detector/dvc.yaml:recall
+
+.venv-detector/.installed: data/detector/requirements.lock .venv/.installed
+	$(PYTHON) -m venv --clear .venv-detector
+	$(BIN)/uv pip install --quiet --python .venv-detector/bin/python --require-hashes -r $<
+	touch $@
+
+lock-detector: .venv/.installed  ## pins of the detector's own environment
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --upgrade data/detector/requirements.in \
+		-o data/detector/requirements.lock

@@ -1,4 +1,4 @@
-"""Checks the whole params.yaml before anything runs: a wrong value costs seconds, not days.
+"""Checks params.yaml and looks for the corpora before anything runs: seconds, not days.
 
     params.yaml → a file that says so, on which the first stages wait
 
@@ -8,13 +8,23 @@ The file is always the same, so a valid change re-runs only the stages that read
 import argparse
 from pathlib import Path
 
+from hpe_core.io.annotations import READERS
 from hpe_core.io.files import atomic
 from hpe_core.params.check import validate_file
+from hpe_core.params.loading import load
+from hpe_core.params.protocols import Data, Dataset
 from pipeline._cli import run
+
+DRAWN = Path("data/demo/corpora")  # drawn when they are needed
 
 
 def main(*, params: Path, checked: Path) -> None:
     validate_file(params)
+    root = Path(load(params, "data", Data).root)
+    if root != DRAWN:
+        for dataset in load(params, "datasets", dict[str, Dataset]).values():
+            if not (root / dataset.folder).exists():
+                READERS[dataset.reader](root / dataset.folder)  # its error says how to get it
     with atomic(checked) as temporary:
         temporary.write_text("params.yaml is valid\n")
 

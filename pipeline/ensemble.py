@@ -10,8 +10,6 @@ import numpy as np
 
 from hpe_core.boxes import offset_grid
 from hpe_core.ensemble import average
-from hpe_core.errors import InputError
-from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import TargetsOrigin, write_targets
@@ -20,6 +18,7 @@ from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Protocol
 from pipeline._cli import run
 from pipeline._compute import start
+from pipeline._inference import window_probs_of
 from pipeline._selection import select_crops
 
 
@@ -30,11 +29,6 @@ def main(
     where = load_item(params, "protocols", protocol, Protocol).where
     fabric, compute = start(params, grid.precision)
     source, rows = select_crops(crops, faces, where)
-    if source.format.margin < grid.K:
-        raise InputError(
-            f"ensemble.K is {grid.K}, but {crops} has a margin of {source.format.margin} pixels; "
-            "raise crop.margin"
-        )
     base, _ = load_network(network)
     offsets = offset_grid(grid.K, grid.d)
     origin = TargetsOrigin(
@@ -49,16 +43,7 @@ def main(
         precision=grid.precision,
         views="upright, not flipped",
     )
-    batches = each_window(
-        base,
-        source,
-        rows,
-        offsets,
-        source.format.size_hw,
-        fabric,
-        compute.infer_batch,
-        compute.workers,
-    )
+    batches = window_probs_of(base, source, rows, offsets, fabric, compute)
     means = (average(probs, base.spec) for probs in batches)
     chunks = (tuple(part.float().cpu().numpy() for part in mean) for mean in means)
     write_targets(targets, np.array(source.face_id)[rows].tolist(), chunks, origin)  # type: ignore[arg-type]

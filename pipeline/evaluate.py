@@ -16,7 +16,6 @@ import pandas as pd
 from hpe_core.boxes import offset_grid
 from hpe_core.ensemble import average, cell_members
 from hpe_core.errors import InputError
-from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.files import atomic, write_json
 from hpe_core.io.tables import PYR, write_table
@@ -28,6 +27,7 @@ from hpe_core.params.protocols import Student, Test
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
+from pipeline._inference import window_probs_of
 from pipeline._selection import select_crops
 
 
@@ -51,10 +51,7 @@ def main(
     parts = []
     for name, path, offsets in networks_of(params, item.protocol, networks, grid):
         network, _ = load_network(path)
-        size_hw = source.format.size_hw
-        batches = each_window(
-            network, source, rows, offsets, size_hw, fabric, compute.infer_batch, compute.workers
-        )
+        batches = window_probs_of(network, source, rows, offsets, fabric, compute)
         averaged = [average(probs, network.spec) for probs in batches]
         angles = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in averaged]).astype("f8")
         parts.append(

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.boxes import offset_grid
-from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_published
 from hpe_core.io.files import write_json
 from hpe_core.metrics import summary
@@ -21,6 +20,7 @@ from hpe_core.params.protocols import Imported
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
+from pipeline._inference import window_probs_of
 from pipeline._selection import select_crops
 
 
@@ -32,16 +32,7 @@ def main(
     fabric, compute = start(params, settings.precision)
     source, rows = select_crops(crops, faces, item.where)
     net = load_published(network, item.backbone)
-    batches = each_window(
-        net,
-        source,
-        rows,
-        offset_grid(0, 1),
-        source.format.size_hw,
-        fabric,
-        compute.infer_batch,
-        compute.workers,
-    )
+    batches = window_probs_of(net, source, rows, offset_grid(0, 1), fabric, compute)
     pyr_deg = np.concatenate([net.spec.expectation(probs[:, 0]).cpu().numpy() for probs in batches])
     write_json(summary(pyr_deg, source.pyr_deg[rows], settings.yaw_bands_deg), metrics)
 

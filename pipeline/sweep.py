@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.boxes import offset_grid
-from hpe_core.errors import InputError
-from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.targets import write_sweep
 from hpe_core.params.loading import load, load_item
@@ -18,6 +16,7 @@ from hpe_core.params.protocols import Test
 from hpe_core.params.results import Sweep
 from pipeline._cli import run
 from pipeline._compute import start
+from pipeline._inference import window_probs_of
 from pipeline._selection import select_crops
 
 
@@ -26,26 +25,12 @@ def main(*, params: Path, test: str, faces: Path, crops: Path, network: Path, sw
     where = load_item(params, "tests", test, Test).where
     fabric, compute = start(params, settings.precision)
     source, rows = select_crops(crops, faces, where)
-    if source.format.margin < settings.K_max:
-        raise InputError(
-            f"sweep.K_max is {settings.K_max}, but {crops} has a margin of "
-            f"{source.format.margin} pixels; raise crop.margin"
-        )
     if settings.max_faces is not None and settings.max_faces < len(rows):
         rng = np.random.default_rng(settings.seed)
         rows = np.sort(rng.choice(rows, settings.max_faces, replace=False))
     base, _ = load_network(network)
     offsets = offset_grid(settings.K_max, 1)
-    batches = each_window(
-        base,
-        source,
-        rows,
-        offsets,
-        source.format.size_hw,
-        fabric,
-        compute.infer_batch,
-        compute.workers,
-    )
+    batches = window_probs_of(base, source, rows, offsets, fabric, compute)
     angles = np.concatenate([base.spec.expectation(probs).cpu().numpy() for probs in batches])
     write_sweep(sweep, np.array(source.face_id)[rows].tolist(), offsets, angles)
 

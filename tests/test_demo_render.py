@@ -12,7 +12,8 @@ from data.demo.paint import Colours
 from data.demo.person import Person, sample_person
 from data.demo.raster import rasterise
 from data.demo.render import Camera, Light, View, draw_head, project
-from data.demo.scene import draw_scene, face_box, landmarks_px
+from data.demo.scene import face_box, landmarks_px
+from data.detector.scenes import draw_scene
 from hpe_core.geometry import rotation_from_pyr
 
 SIZE = 240

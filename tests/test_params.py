@@ -10,6 +10,7 @@ from hpe_core.params.check import validate_file
 from hpe_core.params.faces import Crop
 from hpe_core.params.learning import Base
 from hpe_core.params.loading import load, load_item
+from pipeline import check
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "pipeline/profiles").glob("*.yaml"))]
@@ -59,6 +60,13 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
 def test_wrong_values_are_named(tmp_path, keys, value, message):
     with pytest.raises(InputError, match=message):
         validate_file(changed(tmp_path, keys, value))
+
+
+def test_a_corpus_that_is_not_there_says_where_it_was_looked_for_and_how_to_get_it(tmp_path):
+    path = changed(tmp_path, "data.root", str(tmp_path / "corpora"))
+    with pytest.raises(InputError, match=f"looked for .*{tmp_path}/corpora.*3DDFA"):
+        check.main(params=path, checked=tmp_path / "checked")
+    assert not (tmp_path / "checked").exists()
 
 
 def test_params_are_frozen():

@@ -1,4 +1,4 @@
-"""Photographs: backgrounds, lamps, people and camera faults; and scenes to train a detector on."""
+"""Photographs: backgrounds, lamps, people and camera faults."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.demo import head
-from data.demo.person import sample_expression, sample_person
 from data.demo.raster import Floats, grid_normals
-from data.demo.render import Camera, Image, Light, View, draw_head, project
+from data.demo.render import Image, Light, View, project
 
 FACE_SIDE_MAX, FACE_TOP = 1.3, -0.58  # the face reaches from ear to ear and up to the hairline
 
@@ -142,81 +141,3 @@ def face_box(view: View) -> tuple[NDArray[np.float64], float]:
         return np.full(4, np.nan), 0.0
     pixels = project(points[seen], view.camera)[:, :2].astype(np.float64)
     return np.concatenate([pixels.min(0), pixels.max(0)]), float(seen.mean())
-
-
-def draw_scene(
-    rng: np.random.Generator, size_wh: tuple[int, int], n_faces_max: int
-) -> tuple[Image, NDArray[np.float64]]:
-    """A random picture of up to n_faces_max people, for training a face detector.
-
-    Returns the picture (H x W x 3, BGR) and the boxes (N x 4: x1, y1, x2, y2, clipped to the
-    picture) of all faces of which enough can be seen, as an annotator would draw them. One picture
-    in eight has no people, and some people show no face.
-    """
-    width, height = size_wh
-    image = sample_background(rng, size_wh)
-    count = 0 if rng.random() < 0.125 else int(rng.integers(1, n_faces_max + 1))
-    light = sample_light(rng)
-    views: list[View] = []
-    boxes: list[NDArray[np.float64]] = []
-    for _ in range(count):
-        view = _sample_scene_view(rng, size_wh, count, light)
-        if any(_hides(view, other) for other in views):
-            continue
-        box, share = face_box(view)
-        views.append(view)
-        inside = np.clip(box, 0, [width, height, width, height])
-        if share > 0.3 and _area(inside) > 0.6 * _area(box) and _area(inside) > 64:
-            boxes.append(inside)
-    for view in sorted(views, key=lambda v: v.camera.scale):  # the near hide the far
-        draw_head(image, view)
-    typical = max((v.camera.scale for v in views), default=50.0) * 2
-    image = add_faults(image, sample_faults(rng, typical))
-    return image, np.array(boxes).reshape(-1, 4)
-
-
-def _sample_scene_view(
-    rng: np.random.Generator, size_wh: tuple[int, int], count: int, light: Light
-) -> View:
-    width, height = size_wh
-    largest = min(size_wh) * (0.42 if count == 1 else 0.6 / count**0.7)
-    scale = float(np.exp(rng.uniform(np.log(max(min(size_wh) * 0.045, 8)), np.log(largest))))
-    centre = rng.uniform(0.06, 0.94, 2) * (width, height)
-    pyr = rng.normal(0, 1, 3) * (16, 45, 14)
-    if rng.random() < 0.1:
-        pyr[2] = rng.uniform(-180, 180)
-    if rng.random() < 0.08:
-        pyr[1] = rng.uniform(100, 260)
-    return View(
-        sample_person(rng),
-        sample_expression(rng),
-        (float(pyr[0]), float(pyr[1]), float(pyr[2])),
-        Camera((float(centre[0]), float(centre[1])), scale, rng.uniform(6, 14)),
-        light,
-    )
-
-
-def _head_box(view: View) -> NDArray[np.float64]:
-    centre, reach = np.array(view.camera.centre_xy), 1.05 * view.camera.scale
-    return np.concatenate([centre - reach, centre + reach])
-
-
-def _hides(one: View, other: View) -> bool:
-    """Whether the nearer of two people would stand before the other's head (roughly)."""
-    near, far = sorted((one, other), key=lambda v: -v.camera.scale)
-    centre, scale = np.array(near.camera.centre_xy), near.camera.scale
-    body = np.concatenate(
-        [centre + scale * np.array([-1.9, 1.0]), centre + scale * np.array([1.9, 9])]
-    )
-    head_far = _head_box(far)
-    return _overlap(_head_box(near), head_far) > 0.08 or _overlap(body, head_far) > 0.08
-
-
-def _area(box: NDArray[np.float64]) -> float:
-    return float(np.prod(np.maximum(box[2:] - box[:2], 0)))
-
-
-def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """The shared area over the smaller of two boxes."""
-    shared = np.concatenate([np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])])
-    return _area(shared) / min(_area(a), _area(b))

@@ -39,8 +39,6 @@ def main(
         from ultralytics import YOLO
 
         model = YOLO(architecture(work, depth, width), task="detect")
-        if weights:
-            model.load(str(weights))
         model.train(
             data=linked(data, work),
             project=str(work),
@@ -57,7 +55,7 @@ def main(
             seed=seed,
             deterministic=True,
             device=device,
-            pretrained=False,
+            pretrained=str(weights) if weights else False,
             amp=False,  # its self-test would download a network
             plots=False,
             workers=2,

@@ -8,10 +8,11 @@ from hpe_core.params.faces import Boxes, Crop, Filter
 from hpe_core.params.learning import Augment, Base, Distill, Ensemble
 from hpe_core.params.loading import Name, load, read_yaml
 from hpe_core.params.machine import Compute
-from hpe_core.params.protocols import Dataset, Imported, Protocol, Student, Test
+from hpe_core.params.protocols import Data, Dataset, Imported, Protocol, Student, Test
 from hpe_core.params.results import Evaluate, Sweep, Tables
 
 SECTIONS: dict[str, Any] = {
+    "data": Data,
     "datasets": dict[Name, Dataset],
     "protocols": dict[Name, Protocol],
     "tests": dict[Name, Test],
@@ -34,7 +35,7 @@ SECTIONS: dict[str, Any] = {
 def validate_file(path: Path) -> None:
     """Checks every section, and that names used in one exist in the other."""
     content = read_yaml(path)
-    unknown = sorted(set(content) - set(SECTIONS) - {"data"})
+    unknown = sorted(set(content) - set(SECTIONS))
     if unknown:
         raise InputError(f"{path}: unknown sections {unknown}; expected {sorted(SECTIONS)}")
     loaded = {name: load(path, name, model) for name, model in SECTIONS.items()}

@@ -7,6 +7,12 @@ from hpe_core.params.loading import Name, Section
 Where = dict[str, list[str]]  # column of the face table → accepted values
 
 
+class Data(Section):
+    """Where the corpora lie."""
+
+    root: str
+
+
 class Dataset(Section):
     """A corpus: which reader, which folder, and whose images mark its test split."""
 

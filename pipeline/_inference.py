@@ -1,0 +1,41 @@
+"""Running a network over a crops file on the machine at hand."""
+
+from collections.abc import Iterator
+
+import lightning_fabric
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hpe_core.ensemble import Offsets
+from hpe_core.errors import InputError
+from hpe_core.inference import each_window
+from hpe_core.io.crops import Crops
+from hpe_core.params.machine import Compute
+
+
+def window_probs_of(
+    network: nn.Module,
+    crops: Crops,
+    rows: NDArray[np.int64],
+    offsets: Offsets,
+    fabric: lightning_fabric.Fabric,
+    compute: Compute,
+) -> Iterator[Tensor]:
+    """`each_window` at the crops' own input size. Raises InputError for offsets past the margin."""
+    reach = int(np.abs(offsets).max(initial=0))
+    if reach > crops.format.margin:
+        raise InputError(
+            f"{crops.path}: its margin is {crops.format.margin} pixels, but K = {reach} is asked "
+            "for; raise crop.margin"
+        )
+    return each_window(
+        network,
+        crops,
+        rows,
+        offsets,
+        crops.format.size_hw,
+        fabric,
+        compute.infer_batch,
+        compute.workers,
+    )
