@@ -1,13 +1,17 @@
 """What the detector is trained on: WIDER FACE's layout, and the format that the training reads."""
 
+import io
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tiny_onnx import write_network
 
-from data.detector import wider
-from data.detector.yolo_format import from_lines, to_lines
+from data.detector import recall, scenes, wider
+from data.detector.yolo_format import from_lines, to_lines, write_example
 from hpe_core.errors import InputError
 
 SIZE_WH = (200, 100)
@@ -89,3 +93,55 @@ def test_wider_annotations_that_are_damaged(tmp_path, text):
     path.write_text("b.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n" + text)
     with pytest.raises(InputError, match=r"x_bbx_gt.txt: line 4: .*a\.jpg"):
         list(wider.read_annotations(path))
+
+
+def test_scenes_are_the_same_whoever_draws_them():
+    size_wh = (160, 120)
+    faces = 0
+    for seed in range(12):
+        image, boxes_xyxy = scenes.draw_scene(np.random.default_rng(seed), size_wh, 3)
+        again, boxes_again = scenes.draw_scene(np.random.default_rng(seed), size_wh, 3)
+        np.testing.assert_array_equal(image, again)
+        np.testing.assert_array_equal(boxes_xyxy, boxes_again)
+        assert image.shape == (120, 160, 3)
+        assert (boxes_xyxy >= 0).all()
+        assert (boxes_xyxy <= np.tile(size_wh, 2)).all()
+        assert (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2] > 5).all()
+        faces += len(boxes_xyxy)
+    assert faces >= 6
+
+
+@pytest.fixture
+def half_found(tmp_path):
+    """Two images with one face each, and a detector that says the first one's box of both."""
+    rows = np.zeros((84, 5), np.float32)
+    rows[9] = [20, 24, 16, 20, 0.9]
+    write_network(tmp_path / "net.onnx", rows.T.copy())
+    jpeg = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(jpeg, "JPEG")
+    for name, box in (("a", [12, 14, 28, 34]), ("b", [40, 40, 60, 60])):
+        write_example(tmp_path / "data", "val", name, jpeg.getvalue(), [box], (64, 64))
+    return tmp_path
+
+
+@pytest.mark.parametrize("minimum", [0.5, 0.51])
+def test_recall_counts_what_is_found_and_refuses_less(half_found, minimum):
+    def measure():
+        recall.main(
+            detector=half_found / "net.onnx",
+            data=half_found / "data",
+            metrics=half_found / "recall.json",
+            input_px=64,
+            score=0.3,
+            nms_iou=0.45,
+            iou=0.5,
+            minimum=minimum,
+        )
+
+    if minimum > 0.5:
+        with pytest.raises(SystemExit, match=r"recall 0\.5000, expected 0\.51"):
+            measure()
+    else:
+        measure()
+    found = json.loads((half_found / "recall.json").read_text())
+    assert found == {"images": 2, "faces": 2, "recall": 0.5, "precision": 0.5, "median_iou": 1.0}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data.demo.person import sample_expression, sample_person
-from data.demo.render import Camera, Image, Light, View, draw_head
+from data.demo.render import Camera, Image, View, draw_head
 from data.demo.scene import add_faults, face_box, sample_background, sample_faults, sample_light
 from data.detector.yolo_format import write_example
 from hpe_core.boxes import area
@@ -26,7 +26,10 @@ from hpe_core.boxes import area
 SIZES_WH = ((450, 450), (500, 375), (480, 480), (640, 480), (450, 600), (320, 240))
 SPLITS = ("train", "val")
 BACK_P, EMPTY_P = 0.12, 0.08  # people seen from behind, scenes without anybody
-HALF_HEAD = (0.06, 0.4)  # half a head's height, as a fraction of the picture's shorter side
+# Half a head's height, as a fraction of the picture's shorter side: of people somewhere in the
+# picture, and of the one in the middle of a portrait (AFLW2000 is cut close around the face).
+SOMEWHERE, PORTRAIT = (0.085, 0.36), (0.28, 0.48)
+PORTRAIT_P = 0.35
 
 
 def main(*, out: Path, train: int, val: int, seed: int, faces_max: int) -> None:
@@ -58,12 +61,16 @@ def draw_scene(
     image, light = sample_background(rng, size_wh), sample_light(rng)
     views: list[View] = []
     boxes: list[NDArray[np.float64]] = []
-    wanted = 0 if rng.random() < EMPTY_P else int(rng.integers(1, faces_max + 1))
-    for _ in range(3 * wanted):  # some find no place
+    portrait = rng.random() < PORTRAIT_P
+    wanted = 0 if rng.random() < EMPTY_P else 1 if portrait else int(rng.integers(1, faces_max + 1))
+    for _ in range(4 * wanted):  # some find no place
         if len(views) == wanted:
             break
         back = rng.random() < BACK_P
-        view = sample_person_somewhere(rng, size_wh, light, wanted, back)
+        camera = sample_camera(rng, size_wh, wanted, portrait)
+        view = View(
+            sample_person(rng), sample_expression(rng), sample_pose(rng, back), camera, light
+        )
         box, _ = face_box(view)
         inside = np.clip(box, 0, np.tile(size_wh, 2))
         if any(hides(view, other) for other in views) or (
@@ -79,23 +86,22 @@ def draw_scene(
     return add_faults(image, sample_faults(rng, head_px)), np.array(boxes).reshape(-1, 4)
 
 
-def sample_person_somewhere(
-    rng: np.random.Generator, size_wh: tuple[int, int], light: Light, people: int, back: bool
-) -> View:
-    """back: turned away by 140° or more. Else up to profile, as the demo corpora are."""
-    low, high = np.array(HALF_HEAD) * min(size_wh)
-    scale = float(np.exp(rng.uniform(np.log(low), np.log(high / people**0.6))))
+def sample_camera(
+    rng: np.random.Generator, size_wh: tuple[int, int], people: int, portrait: bool
+) -> Camera:
+    low, high = np.multiply(PORTRAIT if portrait else SOMEWHERE, min(size_wh))
+    margin = (0.35, 0.35) if portrait else (0.1, 0.15)
+    x, y = rng.uniform(margin, np.subtract(1, margin)) * size_wh
+    scale = rng.uniform(low, high if portrait else high / people**0.5)
+    return Camera((float(x), float(y)), float(scale), rng.uniform(6, 15))
+
+
+def sample_pose(rng: np.random.Generator, back: bool) -> tuple[float, float, float]:
+    """Degrees. back: turned away by 140° or more. Else up to profile, as the demo corpora are."""
     pitch, yaw, roll = np.clip(rng.normal(0, [18, 45, 16]), [-60, -95, -55], [60, 95, 55])
     if back:
         yaw = 180 + rng.uniform(-40, 40)
-    x, y = rng.uniform([0.08, 0.12], [0.92, 0.85]) * size_wh
-    return View(
-        sample_person(rng),
-        sample_expression(rng),
-        (float(pitch), float(yaw), float(roll)),
-        Camera((float(x), float(y)), scale, rng.uniform(6, 15)),
-        light,
-    )
+    return float(pitch), float(yaw), float(roll)
 
 
 def hides(one: View, other: View) -> bool:
