@@ -5,6 +5,7 @@ paper's order; its draws come from the generator handed in, so a view is a funct
 """
 
 import os
+import random
 from typing import Any
 
 import numpy as np
@@ -63,5 +64,7 @@ class Photometric:
     def __call__(self, image: Pixels, rng: np.random.Generator) -> Pixels:
         if self._p == 0:
             return image
-        self._chain.set_random_seed(int(rng.integers(1 << 31)))
+        # Not set_random_seed: it gives every step the same seed, and all fire together or none.
+        seed = int(rng.integers(1 << 31))
+        self._chain.set_random_state(np.random.default_rng(seed), random.Random(seed))
         return self._chain(image=image)["image"]

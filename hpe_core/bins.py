@@ -44,7 +44,8 @@ class BinSpec:
 
     def expectation(self, probs: Tensor) -> Tensor:
         """Formula (2) without its softmax: (... x n_bins) probabilities → (...) degrees."""
-        return probs @ self.centers_deg.to(probs)
+        # A sum, not a matrix product: under autocast that would round to bfloat16.
+        return (probs * self.centers_deg.to(probs)).sum(-1)
 
 
 def flip_probs(probs: Tensor) -> Tensor:

@@ -1,11 +1,22 @@
 """From an image and a box to the pixels a network sees."""
 
+from typing import Protocol
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 Pixels = NDArray[np.uint8]
+
+
+class CropSource(Protocol):
+    """Enlarged crops and their poses: `io.crops.Crops`, or arrays in a test."""
+
+    pyr_deg: NDArray[np.float64]
+
+    def __getitem__(self, row: int, /) -> Pixels: ...
+
 
 # PIL's antialiasing bilinear filter reaches one output pixel to either side of its centre.
 _FILTER_REACH_PX = 2

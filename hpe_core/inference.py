@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from hpe_core.cropping import CropSource
 from hpe_core.ensemble import Offsets, window_probs
 from hpe_core.networks import predict_probs
-from hpe_core.training import CropSource
 
 
 class _Rows(Dataset[Tensor]):

@@ -7,7 +7,7 @@ worker processes.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import lightning_fabric
 import numpy as np
@@ -19,20 +19,12 @@ from tqdm import tqdm
 
 from hpe_core.augment import Photometric, pose_view
 from hpe_core.bins import flip_probs
-from hpe_core.cropping import Pixels
+from hpe_core.cropping import CropSource
 from hpe_core.losses import base_loss, distillation_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
 
 Batch = dict[str, Tensor]
 Row = tuple[int, int]  # epoch, row of the dataset
-
-
-class CropSource(Protocol):
-    """Enlarged crops and their poses: `io.crops.Crops`, or arrays in a test."""
-
-    pyr_deg: NDArray[np.float64]
-
-    def __getitem__(self, row: int, /) -> Pixels: ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,7 @@ class TrainingFaces(Dataset[Batch]):
     def __getitem__(self, item: Row) -> Batch:
         epoch, position = item
         views, row = self.views, int(self.rows[position])
-        rng = np.random.default_rng([views.seed, epoch, position])
+        rng = np.random.default_rng([views.seed, epoch, position + 1])  # 0: the shuffle's
         window, pyr_deg, flipped = pose_view(
             self.crops[row],
             self.crops.pyr_deg[row],

@@ -11,15 +11,13 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from hpe_core.cropping import enlarged_crop, published_crop
-from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256
-from hpe_core.io.images import read_image
 from hpe_core.io.tables import DETECTED_BOX, read_table
 from hpe_core.params.faces import Crop
 from hpe_core.params.loading import load
 from pipeline._cli import run
+from pipeline._cropping import crop_face
 
 _IN_FLIGHT = 256  # images decoded ahead of the writer: bounds the memory
 
@@ -38,24 +36,9 @@ def encoded_crops(folder: Path, table: pd.DataFrame, crop_format: CropFormat) ->
     with ThreadPoolExecutor() as pool, tqdm(total=len(rows), unit="face", desc=folder.name) as bar:
         for start in range(0, len(rows), _IN_FLIGHT):
             some = rows[start : start + _IN_FLIGHT]
-            for data in pool.map(lambda face: crop_face(folder, face, crop_format), some):
-                yield data
+            for crop in pool.map(lambda face: crop_face(folder, face, crop_format), some):
+                yield encode(crop, crop_format)
                 bar.update()
-
-
-def crop_face(folder: Path, face: dict, crop_format: CropFormat) -> bytes:
-    image = read_image(folder / face["image"])
-    box = pd.Series(face)[DETECTED_BOX].to_numpy("f8")
-    try:
-        if crop_format.rule == "published":
-            crop = published_crop(image, box, crop_format.size_hw)
-        else:
-            crop = enlarged_crop(
-                image, box, crop_format.size_hw, crop_format.margin, crop_format.border
-            )
-    except ValueError as error:
-        raise InputError(f"{face['face_id']} in {face['image']}: {error}") from None
-    return encode(crop, crop_format)
 
 
 if __name__ == "__main__":

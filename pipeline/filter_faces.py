@@ -30,9 +30,9 @@ def main(
     table = read_table(boxes, [*INDEX_COLUMNS, *BOX_COLUMNS])
     reference = read_table(split_index)
     # Published boxes bring the published split; else it follows from the corpus named.
-    if set(reference["dataset"]) != {dataset} and (table["split"] == "").all():
+    if set(reference["dataset"]) != {dataset}:
         split = assign_test_split(table, reference, strict_siblings=rules.strict_split)
-        table = table.assign(split=split)
+        table = table.assign(split=published_or(table["split"], split))
     drops = pd.DataFrame(
         {
             "no_match": table["box_source"] == "",
@@ -57,6 +57,12 @@ def main(
         counts,
     )
     print(f"{dataset}: {len(table)} faces, {len(kept)} kept")
+
+
+def published_or(published: pd.Series, split: pd.Series) -> pd.Series:
+    """The published split where there is one, but for training faces that strictness excludes."""
+    strict = (published == "train") & (split == "excluded")
+    return split.where((published == "") | strict, published)
 
 
 def shorter_side(table: pd.DataFrame) -> pd.Series:

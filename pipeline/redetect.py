@@ -15,7 +15,7 @@ from hpe_core.errors import InputError
 from hpe_core.io.detector import Detector
 from hpe_core.io.files import atomic, write_json
 from hpe_core.io.published import assign_published, published_file, read_published
-from hpe_core.io.redetection import UNREADABLE, detect_faces
+from hpe_core.io.redetection import UNREADABLE, detect_faces, unreadable_images
 from hpe_core.io.tables import (
     ANNOTATED_BOX,
     BOX_COLUMNS,
@@ -43,7 +43,8 @@ def main(
     rules = load(params, "boxes", Boxes)
     faces = read_table(index, list(INDEX_COLUMNS))
     if rules.source == "published":
-        found, reasons = assign_published(faces, read_published(published_file(source, dataset)))
+        lists = read_published(published_file(source, dataset))
+        found, reasons = readable(*assign_published(faces, lists), folder)
     else:
         found, reasons = detect_faces(faces, folder, detector(source, rules), rules.match_iou)
     missing = faces.loc[reasons.index].assign(reason=reasons)
@@ -63,6 +64,16 @@ def with_unmatched(faces: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """All faces of the index; those without a box have no numbers there and no `box_source`."""
     rest = faces.drop(index=found.index).assign(box_source="")
     return pd.concat([found, rest]).sort_index()
+
+
+def readable(
+    found: pd.DataFrame, reasons: pd.Series, folder: Path
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Published boxes whose image can be cropped; a detector would have noticed the others."""
+    errors = unreadable_images(folder, sorted(set(found["image"])))
+    lost = found["image"].isin(list(errors))
+    more = found.loc[lost, "image"].map(errors)
+    return found[~lost], pd.concat([reasons, more]).sort_index()
 
 
 def detector(path: Path, rules: Boxes) -> Detector:
@@ -85,10 +96,12 @@ def annotated(missing: pd.DataFrame) -> pd.DataFrame:
 
 
 def shaped(table: pd.DataFrame, rules: Boxes) -> dict[str, Any]:
-    """The box columns, squared and scaled by `boxes.square` and `boxes.scale`, whatever their
-    source. `match_iou` stays that of the box as it was found.
+    """The box columns, squared and scaled by `boxes.square` and `boxes.scale`; published boxes stay
+    as published. `match_iou` stays that of the box as it was found.
     """
     bbox_xyxy = table[DETECTED_BOX].to_numpy()
+    if rules.source == "published":
+        return dict(zip(DETECTED_BOX, bbox_xyxy.T, strict=True))
     if rules.square:
         bbox_xyxy = square(bbox_xyxy)
     return dict(zip(DETECTED_BOX, scale(bbox_xyxy, rules.scale).T, strict=True))

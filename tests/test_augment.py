@@ -59,3 +59,31 @@ def test_photometric_is_a_function_of_its_generator(p):
 
 def test_photometric_with_probability_zero_changes_nothing():
     np.testing.assert_array_equal(Photometric(0.0, 7)(crop(), np.random.default_rng(0)), crop())
+
+
+def test_the_five_steps_fire_independently_of_each_other():
+    """albumentations' own seeding gives every step the same draws: all five fire, or none."""
+    chain = Photometric(0.5, 3)
+    fired: list[str] = []
+    for step in chain._chain.transforms:
+        name, apply = type(step).__name__ + str(id(step)), step.__class__.__call__
+
+        class Recorder(step.__class__):
+            recorded, original = name, apply
+
+            def __call__(self, *args, force_apply=False, **kwargs):
+                before = self.py_random.getstate()
+                if self.py_random.random() < self.p:
+                    fired.append(self.recorded)
+                self.py_random.setstate(before)
+                return type(self).original(self, *args, force_apply=force_apply, **kwargs)
+
+        step.__class__ = Recorder
+    image, counts, n = crop(), [], 400
+    for seed in range(n):
+        fired.clear()
+        chain(image, np.random.default_rng(seed))
+        counts.append(len(set(fired)))
+    # Binomial(5, 1/2): all or none in one view of sixteen, not in every one
+    assert np.mean(counts) == pytest.approx(2.5, abs=0.25)
+    assert np.mean([count in (0, 5) for count in counts]) < 0.15

@@ -160,11 +160,15 @@ def test_nothing_found_at_all_is_an_error(corpus):
 BOX = [5.0, 6.0, 25.0, 36.0]
 
 
-def published(folder, content, faces):
+def published(folder, content, faces, **rules):
     (folder / "published").mkdir()
     (folder / "published" / "tiny.json").write_text(json.dumps(content))
+    for name in {str(row["image"]) for row in faces}:
+        path = folder / "corpus" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((90, 120, 3), 90, np.uint8)).save(path)
     write_table(pd.DataFrame(faces).astype(INDEX_COLUMNS), folder / "index.parquet")
-    return run(folder, "published", kind="published")
+    return run(folder, "published", kind="published", **rules)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +191,29 @@ def test_published_keys_of_every_corpus(tmp_path, key, image):
     ]
     assert report["matched"] == 1
     assert "det_score" not in report
+
+
+def test_a_published_box_in_a_damaged_image_is_listed(tmp_path, monkeypatch):
+    faces = [face("x/1", "good.png", NO_BOX), face("x/2", "cut.png", NO_BOX)]
+    save = Image.Image.save
+
+    def cut_short(image, path):
+        save(image, path)
+        if path.name == "cut.png":
+            path.write_bytes(path.read_bytes()[:-30])
+
+    monkeypatch.setattr(Image.Image, "save", cut_short)
+    content = {"good.png": [{"bbox": BOX}], "cut.png": [{"bbox": BOX}]}
+    table, unmatched, _ = published(tmp_path, content, faces)
+    assert table.index.tolist() == ["x/1"]
+    assert unmatched["reason"].tolist()[0].startswith("unreadable image: ")
+
+
+def test_published_boxes_stay_as_published(tmp_path):
+    faces = [face("x/1", "a.jpg", NO_BOX)]
+    content = {"a.jpg": [{"bbox": BOX}]}
+    table, _, _ = published(tmp_path, content, faces, square=True, scale=2.0)
+    assert table.loc["x/1", DETECTED_BOX].tolist() == BOX
 
 
 OTHER = [50.0, 6.0, 80.0, 36.0]

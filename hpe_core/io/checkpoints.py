@@ -73,7 +73,10 @@ def load_published(path: Path, backbone: str) -> StudentNet:
     key = "head_net.yaw.weight"
     if key not in state:
         raise InputError(f"{path}: no {key!r}; found {sorted(state)[:5]} and others")
-    spec = BinSpec(2 * BinSpec().theta_deg / len(state[key]))
+    specs = {spec.n_bins: spec for spec in map(BinSpec, (1.0, 2.0, 3.0, 4.0))}
+    if len(state[key]) not in specs:
+        raise InputError(f"{path}: {len(state[key])} bins; expected one of {sorted(specs)}")
+    spec = specs[len(state[key])]
     network = StudentNet(backbone, spec)
     _load_strictly(network, state, path)
     return network.eval()
@@ -97,6 +100,8 @@ def load_pretrained(encoder: Encoder, backbone: str, source: Path) -> str:
     if source.suffix:
         state = _read_state_dict(source)
     else:
+        if backbone not in models.list_models():
+            raise InputError(f"{source}: torchvision has no weights for {backbone!r}; use none")
         enum = models.get_model_weights(backbone)
         if source.name not in enum.__members__:
             raise InputError(f"{source}: expected none, a file, or one of {list(enum.__members__)}")

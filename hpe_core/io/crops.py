@@ -20,7 +20,8 @@ from hpe_core.errors import InputError
 from hpe_core.io.files import atomic
 from hpe_core.io.tables import PYR
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16  # some crops: reading one at random reads its chunks whole
+_WRITE_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def write_crops(
         for data in crops:
             pending.append(data)
             ends.append(ends[-1] + len(data))
-            if sum(map(len, pending)) >= _CHUNK_BYTES:
+            if sum(map(len, pending)) >= _WRITE_BYTES:
                 _append(pixels, pending)
         _append(pixels, pending)
         if len(ends) != len(faces) + 1:

@@ -89,6 +89,16 @@ def decoded(folder: Path, names: Iterable[str]) -> Iterator[Decoded]:
             yield waiting.popleft().result()
 
 
+def unreadable_images(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Name → reason, of the images that cannot be decoded."""
+    images = zip(names, decoded(folder, names), strict=True)
+    return {
+        name: UNREADABLE + image.reason
+        for name, image in tqdm(images, total=len(names), unit="image", desc=folder.name)
+        if isinstance(image, UnreadableImageError)
+    }
+
+
 def _read(path: Path) -> Decoded:
     try:
         return read_image(path)

@@ -2,6 +2,7 @@
 
 Rows are collected in memory (145 MB for 300W-LP) and the file is written in one go, under a
 temporary name: HDF5 files written in place are lost or silently zeroed when a process dies.
+A teacher that is killed starts again.
 """
 
 from collections.abc import Iterable

@@ -59,5 +59,5 @@ def validate_file(path: Path) -> None:
                 f"{student.protocol} trains on {expected!r}"
             )
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
-    if crop.rule == "enlarged" and crop.margin < reach:
+    if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")

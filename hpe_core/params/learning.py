@@ -1,6 +1,6 @@
 """Sections of the training stages and the teacher: augment, base, ensemble, distill."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ class Augment(Section):
     flip_p: Probability
     rotate_deg: Annotated[float, Field(ge=0, le=45)]
     photometric_p: Probability
-    blur_max_px: Annotated[int, Field(ge=3)]
+    blur_max_px: Literal[3, 5, 7, 9, 11]
 
 
 class Optim(Section):

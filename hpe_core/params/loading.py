@@ -15,7 +15,7 @@ from hpe_core.errors import InputError
 
 T = TypeVar("T")
 Probability = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 

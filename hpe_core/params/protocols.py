@@ -1,6 +1,8 @@
 """What is trained and tested on what: datasets, protocols, tests, students, imported networks."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from hpe_core.params.loading import Name, Section
 
@@ -40,9 +42,12 @@ class Student(Section):
 
 
 class Imported(Section):
-    """A network published elsewhere, evaluated on one test set."""
+    """A network published elsewhere, evaluated on one test set, with crops of its own."""
 
     file: str
     backbone: Name
     dataset: Name
+    folder: str
     where: Where
+    crop: Literal["enlarged", "published"]
+    size_px: Annotated[int, Field(gt=0)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hpe_core.params.loading import Precision, Section
 
@@ -17,6 +17,13 @@ class Sweep(Section):
 class Evaluate(Section):
     yaw_bands_deg: Annotated[list[float], Field(min_length=2)]
     precision: Precision
+
+    @field_validator("yaw_bands_deg")
+    @classmethod
+    def _ascending(cls, edges: list[float]) -> list[float]:
+        if edges != sorted(set(edges)):
+            raise ValueError("expected ascending edges")
+        return edges
 
 
 class Tables(Section):
