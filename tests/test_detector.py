@@ -248,7 +248,7 @@ def test_a_public_detector_finds_real_faces():
 def test_the_shipped_detector_finds_drawn_faces():
     from data.detector.scenes import draw_scene
 
-    detector = Detector(SHIPPED, input_px=256, score=0.3, nms_iou=0.45)
+    detector = Detector(SHIPPED, input_px=320, score=0.3, nms_iou=0.45)
     hits = []
     for seed in range(30):
         image_bgr, faces = draw_scene(np.random.default_rng([99, seed]), (450, 450), 2)
