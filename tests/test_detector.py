@@ -65,6 +65,7 @@ def test_letterbox_pads_with_grey_and_the_border_with_the_edge():
     canvas, placement = letterbox(image, (64, 64), border=0.5)
     assert (canvas != GREY).any(axis=(1, 2)).sum() == 16 + 2 * 16
     assert placement.offset_xy == (16, 24)
+    assert (canvas[8:-8] == 7).all()
 
 
 # --- what the network says -----------------------------------------------------------------------
@@ -89,9 +90,11 @@ def test_decode_against_the_slow_one(layout, classes, min_score):
     rng = np.random.default_rng(7)
     geometry = rng.uniform(0, 64, (GRID_64, 4))
     scores = rng.uniform(0, 1, (GRID_64, classes + (layout == "original")))
+    scores[7] = 1.0  # exactly the highest threshold
     rows = np.concatenate([geometry, scores], axis=1).astype(np.float32)
     output = rows if layout == "original" else rows.T.copy()
     bbox_xyxy, score = decode(output, layout, min_score)
+    assert 1.0 in score
     expected = slow_decode(output, layout, min_score)
     np.testing.assert_allclose(np.column_stack([bbox_xyxy, score]), expected, atol=1e-5)
 

@@ -152,7 +152,8 @@ def test_metrics_show_and_plots(project):
     html = (project / "plots" / "index.html").read_text()
     shutil.rmtree(project / "plots")
     assert "vega" in html
-    assert "base.csv" in html
+    assert "history_p2_base" in html
+    assert "sweep_p2-AFLW" in html
 
 
 def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):

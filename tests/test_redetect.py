@@ -150,6 +150,30 @@ def test_order_and_bytes_do_not_depend_on_reading_ahead(corpus, monkeypatch, in_
     assert (corpus / "out" / "boxes.parquet").read_bytes() == first
 
 
+def test_reading_ahead_is_bounded(corpus, monkeypatch):
+    monkeypatch.setattr(redetection, "IN_FLIGHT", 3)
+    names = iter(["one.png"] * 20)
+    images = redetection.decoded(corpus / "corpus", names)
+    next(images)
+    assert len(list(names)) == 17  # three were asked for
+    assert len(list(images)) == 2
+
+
+def test_an_unreadable_image_does_not_shift_the_others(corpus):
+    folder = corpus / "corpus"
+    Image.fromarray(np.full((64, 64, 3), 255, np.uint8)).save(folder / "bright.png")
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(folder / "dark.png")
+    rows, times_brightness = np.zeros((2, 84, 5), np.float32)
+    rows[0, :4] = [18, 20, 16, 20]
+    times_brightness[0, 4] = 0.9  # the face shows in a bright image only
+    write_network(corpus / "net.onnx", rows.T.copy(), times_brightness.T.copy())
+    faces = [face(name, f"{name}.png", FOUND_A) for name in ("cut", "bright", "dark")]
+    write_table(pd.DataFrame(faces).astype(INDEX_COLUMNS), corpus / "index.parquet")
+    table, unmatched, _ = run(corpus)
+    assert table.index.tolist() == ["bright"]
+    assert unmatched["face_id"].tolist() == ["cut", "dark"]
+
+
 def test_nothing_found_at_all_is_an_error(corpus):
     with pytest.raises(InputError, match="found none of the 6 faces"):
         run(corpus, score=0.95)
