@@ -4,6 +4,8 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 # Nothing phones home: albumentations would ask a package index for a newer version of itself.
 export NO_ALBUMENTATIONS_UPDATE := 1
+# Threads that wait, sleep: spinning ones starve the processes that draw the training views.
+export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test check lock detector lock-detector
