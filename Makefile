@@ -24,11 +24,14 @@ check: .venv/.installed
 	ruff format --check .
 	mypy
 
+# Bytecode at once: uv leaves it to the first import, which may not be allowed to write it
+# (PYTHONDONTWRITEBYTECODE); then each of the demo's stages would compile torch again, for 7 s.
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+		--require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@git rev-parse --git-dir >/dev/null 2>&1 || echo "Not a git checkout: dvc experiments will not work."
 	touch $@
