@@ -18,7 +18,7 @@ Accepted = Mapping[str, Sequence[str]]  # column of the face table → accepted 
 
 ERRORS = ["pitch", "yaw", "roll", "avg"]
 PAPER_ERRORS = [f"paper_{name}" for name in ERRORS]
-WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces"]
+WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", "people_in_training"]
 NOTHING = "–"
 
 
@@ -26,14 +26,16 @@ NOTHING = "–"
 class TestSet:
     """One test set and what was measured on it.
 
-    networks: name (base, ensemble, kd-…) → summary, in the order of the tables; imported: networks
-    published elsewhere, likewise; cells: the sweep, columns K, d, S, pitch, yaw, roll, mae, faces.
+    where: which faces of the dataset it has; networks: name (base, ensemble, kd-…) → summary, in
+    the order of the tables; imported: networks published elsewhere, likewise; cells: the sweep,
+    columns K, d, S, pitch, yaw, roll, mae, faces.
     """
 
     name: str
     protocol: str
     train: str
     dataset: str
+    where: Accepted
     networks: Mapping[str, Summary]
     imported: Mapping[str, Summary]
     cells: pd.DataFrame
@@ -66,6 +68,7 @@ def counts_table(
 
     train: protocol → its corpus and the accepted faces of it; counts: corpus → what `filter`
     counted. A training set chosen by a column that `filter` does not count has no number.
+    people_in_training: how many people of the test set the training set shows too (other videos).
     """
     rows = [
         {
@@ -77,7 +80,13 @@ def counts_table(
         for protocol, (dataset, where) in train.items()
     ]
     rows += [
-        {"protocol": t.protocol, "role": "test", "dataset": t.dataset, "faces": faces_of(t)}
+        {
+            "protocol": t.protocol,
+            "role": "test",
+            "dataset": t.dataset,
+            "faces": faces_of(t),
+            "people_in_training": people_on_both_sides(counts, train[t.protocol], t),
+        }
         for t in tests
     ]
     order = {protocol: position for position, protocol in enumerate(train)}
@@ -95,6 +104,20 @@ def accepted_faces(counts: Summary, where: Accepted) -> int | None:
     if more or groups is None:
         return None
     return sum(int(groups.get(value, 0)) for value in accepted)
+
+
+def people_on_both_sides(
+    counts: Mapping[str, Summary], train: tuple[str, Accepted], test: TestSet
+) -> int | None:
+    """People in videos of the training set and of the test set; None unless both choose videos."""
+    dataset, where = train
+    if dataset != test.dataset or "video" not in where or "video" not in test.where:
+        return None
+    people = counts[dataset]["people_in_several_videos"].values()
+    return sum(
+        not (set(where["video"]).isdisjoint(videos) or set(test.where["video"]).isdisjoint(videos))
+        for videos in people
+    )
 
 
 def faces_of(test: TestSet) -> int:

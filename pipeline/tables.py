@@ -186,6 +186,7 @@ def read_tests(
                 test.protocol,
                 protocols[test.protocol].train,
                 test.dataset,
+                test.where,
                 {key: networks[key] for key in ["base", "ensemble", *own]},
                 {
                     key: expect_json(imported / f"{key}.json")

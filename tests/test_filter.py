@@ -100,3 +100,16 @@ def test_a_published_split_stays(tmp_path):
     rows = [face("a", image="0/image1.jpg", split="train"), face("b", split="test")]
     faces, _ = run(tmp_path, rows, [reference("image1", 0.0)])
     assert faces["split"].to_dict() == {"a": "train", "b": "test"}
+
+
+def test_people_in_several_videos_are_named(tmp_path):
+    rows = [
+        face("a", subject="F01", video="01"),
+        face("b", subject="F01", video="02"),
+        face("c", subject="F01", video="02"),
+        face("d", subject="F02", video="03"),
+        face("e", subject="photo", video=""),
+        face("f", subject="photo", video=""),
+    ]
+    _, counts = run(tmp_path, rows)
+    assert counts["people_in_several_videos"] == {"F01": {"01": 1, "02": 2}}

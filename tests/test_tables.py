@@ -107,6 +107,7 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
             "faces": 1000,
             "dropped": {"angle_over_limit": 7, "box_too_small": 3, "excluded_by_split": 0},
             "by_split": {"train": 700, "test": 300},
+            "people_in_several_videos": {"F01": {"01": 400, "03": 300}, "F02": {"02": 1, "04": 1}},
         }
         write_json(counts, folder / "counts" / f"{dataset}.json")
     return folder
@@ -216,6 +217,27 @@ def test_every_table_names_the_corpora(paper_run):
 def test_table_1_counts(paper_run, role, protocol, dataset, ours, published):
     found = row(paper_run / "table1.csv", role=role, protocol=protocol, dataset=dataset)
     assert (found["faces"], found["paper_faces"]) == (ours, published)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "people"),
+    [
+        pytest.param({"video": ["01", "02"]}, {"video": ["03"]}, 1, id="one person in both"),
+        pytest.param({"video": ["01", "02"]}, {"video": ["03", "04"]}, 2, id="both people in both"),
+        pytest.param({"video": ["01", "03"]}, {"video": ["02"]}, 0, id="nobody"),
+        pytest.param({}, {"video": ["03"]}, None, id="not chosen by video"),
+    ],
+)
+def test_table_1_counts_people_on_both_sides(tmp_path, train, test, people):
+    params = {
+        **OWN_PARAMS,
+        "protocols": {"aflw": {"train": "BIWI", "where": train}},
+        "tests": {"t": {"protocol": "aflw", "dataset": "BIWI", "where": test}},
+    }
+    table = pd.read_csv(run_tables(write_results(tmp_path, params)) / "table1.csv")
+    found = table.set_index("role")["people_in_training"]
+    assert np.isnan(found["train"])
+    assert found["test"] == people if people is not None else np.isnan(found["test"])
 
 
 def test_table_2_has_the_papers_cells_the_teacher_and_the_best(paper_run):
