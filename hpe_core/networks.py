@@ -17,10 +17,10 @@ from hpe_core.geometry import ANGLES
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Which of torchvision's blocks, and how many in each of the four stages.
+# Which of torchvision's blocks, and how many in each of the four stages (or the first three).
 BACKBONES: dict[str, tuple[type[resnet.BasicBlock] | type[resnet.Bottleneck], list[int]]] = {
-    "resnet10": (resnet.BasicBlock, [1, 1, 1, 1]),  # not in the paper: small enough for the demo
-    "resnet14": (resnet.BasicBlock, [2, 2, 1, 1]),  # likewise
+    "resnet8": (resnet.BasicBlock, [1, 1, 1]),  # not in the paper: small enough for the demo
+    "resnet10": (resnet.BasicBlock, [1, 1, 1, 1]),  # likewise
     "resnet18": (resnet.BasicBlock, [2, 2, 2, 2]),
     "resnet34": (resnet.BasicBlock, [3, 4, 6, 3]),
     "resnet50": (resnet.Bottleneck, [3, 4, 6, 3]),
@@ -44,8 +44,10 @@ class Encoder(nn.Module):
         if backbone not in BACKBONES:
             raise ValueError(f"unknown backbone {backbone!r}; expected one of {list(BACKBONES)}")
         block, layers = BACKBONES[backbone]
-        self.model = resnet.ResNet(block, layers)
+        self.model = resnet.ResNet(block, [*layers, 1][:4])
         self.features = self.model.fc.in_features
+        if len(layers) == 3:  # each stage has twice the channels of the one before
+            self.model.layer4, self.features = nn.Identity(), self.features // 2  # type: ignore[assignment]
         self.model.fc = nn.Identity()  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> Tensor:

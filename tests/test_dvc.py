@@ -93,7 +93,7 @@ def test_the_second_repro_runs_nothing(project):
 
 
 AFTER_TARGETS = {
-    "ensemble@p2", "distill@p2-resnet10", "evaluate@p2-AFLW", "examples@p2-AFLW", "tables",
+    "ensemble@p2", "distill@p2-resnet8", "evaluate@p2-AFLW", "examples@p2-AFLW", "tables",
 }  # fmt: skip
 
 

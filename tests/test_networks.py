@@ -53,6 +53,21 @@ def test_the_family_of_the_paper_is_there():
     assert set(TORCHVISION) >= {f"resnet{depth}" for depth in (18, 34, 50, 101, 152)}
 
 
+def test_the_smallest_backbone_ends_after_three_stages():
+    net = StudentNet("resnet8", BinSpec()).eval()
+    whole = StudentNet("resnet10", BinSpec()).eval()
+    names = {name for name in whole.state_dict() if "layer4" not in name}
+    assert set(net.state_dict()) == names
+    encoder = {n: v for n, v in whole.state_dict().items() if n in names and "head_net" not in n}
+    net.load_state_dict(encoder, strict=False)
+    features: list[torch.Tensor] = []
+    whole.encoder_net.model.layer3.register_forward_hook(lambda *call: features.append(call[2]))
+    x = images()
+    whole(x)
+    torch.testing.assert_close(net.encoder_net(x), features[0].mean((-2, -1)))
+    assert net(x).shape == (2, 3, 198)
+
+
 def test_base_network_predicts_with_its_smallest_bins():
     net = BaseNet("resnet10", [BinSpec(4.0), BinSpec(1.0), BinSpec(3.0), BinSpec(2.0)]).eval()
     x = images()

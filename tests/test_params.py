@@ -51,7 +51,7 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param("augment.flip_p", 1.5, r"augment\.flip_p", id="probability"),
         pytest.param("protocols.p1.train", "300W", "protocols.p1.train is '300W'", id="dataset"),
         pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
-        pytest.param("students.p1-resnet18.train", "BIWI", "trains on '300W_LP'", id="student"),
+        pytest.param("students.p1-resnet8.train", "BIWI", "trains on '300W_LP'", id="student"),
         pytest.param("datasets.AFLW.reader", "COCO", r"datasets\.AFLW\.reader.*COCO", id="reader"),
         pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
         pytest.param("sweep", None, "no section 'sweep'", id="missing-section"),

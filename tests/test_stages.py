@@ -75,8 +75,8 @@ def run_all(root: Path, corpora: Path) -> None:
     )
     ensemble.main(**data, protocol="p2", network=base, targets=root / "targets.h5")
     distill.main(
-        **data, student="p2-resnet10", targets=root / "targets.h5", weights=NONE,
-        network=root / "models/p2/kd-resnet10.safetensors", history=root / "history/kd.csv",
+        **data, student="p2-resnet8", targets=root / "targets.h5", weights=NONE,
+        network=root / "models/p2/kd-resnet8.safetensors", history=root / "history/kd.csv",
     )  # fmt: skip
     sweep.main(**data, test="p2-AFLW", network=base, sweep=root / "sweep.h5")
     evaluate.main(
@@ -121,7 +121,7 @@ def test_every_face_is_kept_or_counted(done):
 def test_metrics_are_those_of_the_predictions(done):
     metrics = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
     table = pd.read_parquet(done / "predictions.parquet")
-    assert list(dict.fromkeys(table["network"])) == ["base", "ensemble", "kd-resnet10"]
+    assert list(dict.fromkeys(table["network"])) == ["base", "ensemble", "kd-resnet8"]
     for name, part in table.groupby("network"):
         expected = np.mean(
             [(part[a] - part[f"true_{a}"]).abs().mean() for a in ("pitch", "yaw", "roll")]
@@ -186,7 +186,7 @@ def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(InputError, match="made with K = 1, but 2 is asked for"):
         distill.main(
-            params=tmp_path / "params.yaml", student="p2-resnet10",
+            params=tmp_path / "params.yaml", student="p2-resnet8",
             faces=done / "faces/AFLW.parquet", crops=done / "crops/AFLW.h5",
             targets=done / "targets.h5", weights=NONE, network=tmp_path / "n",
             history=tmp_path / "h",
@@ -197,12 +197,12 @@ def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
 @pytest.mark.parametrize("rule", ["enlarged", "published"])
 def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule):
     """Ours → the published .pth → the row of Table 5 that a foreign network gets."""
-    student = done / "models/p2/kd-resnet10.safetensors"
+    student = done / "models/p2/kd-resnet8.safetensors"
     export.main(network=student, output=tmp_path / "kd.pth")
     params = yaml.safe_load((done / "params.yaml").read_text())
     params["imported"] = {
         "ours": {
-            "file": "kd.pth", "backbone": "resnet10", "dataset": "AFLW", "folder": "AFLW",
+            "file": "kd.pth", "backbone": "resnet8", "dataset": "AFLW", "folder": "AFLW",
             "where": {"split": ["test"]}, "crop": rule, "size_px": 32,
         }
     }  # fmt: skip
@@ -216,10 +216,10 @@ def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule)
     foreign = json.loads((tmp_path / "m.json").read_text())
     if rule == "enlarged":
         for name in ("pitch", "yaw", "roll", "mae", "geodesic"):
-            assert foreign[name] == pytest.approx(metrics["kd-resnet10"][name], abs=2e-3)
+            assert foreign[name] == pytest.approx(metrics["kd-resnet8"][name], abs=2e-3)
     else:
-        assert foreign["faces"] == metrics["kd-resnet10"]["faces"]
-        assert foreign["mae"] != metrics["kd-resnet10"]["mae"]
+        assert foreign["faces"] == metrics["kd-resnet8"]["faces"]
+        assert foreign["mae"] != metrics["kd-resnet8"]["mae"]
 
 
 def test_a_base_network_has_no_published_form(done, tmp_path):
@@ -248,7 +248,7 @@ def test_the_tables_name_their_corpora(done):
 
 
 def test_networks_are_loadable_and_know_their_input(done):
-    network, metadata = load_network(done / "models/p2/kd-resnet10.safetensors")
+    network, metadata = load_network(done / "models/p2/kd-resnet8.safetensors")
     assert metadata["size_hw"] == [32, 32]
     assert not network.training
     assert metadata["provenance"]["K"] == 1

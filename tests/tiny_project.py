@@ -34,9 +34,9 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["datasets"] = {name: params["datasets"][name] for name in ("AFLW2000", "AFLW")}
     params["protocols"] = {"p2": params["protocols"]["p2"]}
     params["tests"] = {"p2-AFLW": params["tests"]["p2-AFLW"]}
-    params["students"] = {"p2-resnet10": params["students"]["p2-resnet10"]}
+    params["students"] = {"p2-resnet8": params["students"]["p2-resnet8"]}
     params["crop"] |= {"height": 32, "width": 32, "margin": 8}
-    params["base"] |= {"backbone": "resnet10", "epochs": 1, "batch": 8}
+    params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8}
     params["distill"] |= {"epochs": 1, "batch": 8}
     params["ensemble"] |= {"K": 1, "d": 1}
     params["sweep"] |= {"K_max": 3, "max_faces": 5}
