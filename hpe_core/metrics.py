@@ -27,18 +27,31 @@ def mae_deg(errors_deg: ArrayLike) -> dict[str, float]:
     return {"pitch": pitch, "yaw": yaw, "roll": roll, "mae": (pitch + yaw + roll) / 3}
 
 
-def summary(
-    predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike, yaw_bands_deg: Sequence[float]
-) -> dict[str, Any]:
+def summary(predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike) -> dict[str, Any]:
     """What `evaluate` reports of one network on one test set.
 
-    predicted_pyr_deg, pyr_deg (N x 3) degrees. yaw_bands_deg: ascending edges of |yaw|; a band
-    holds its lower edge, the last one both. Bands without a face are left out.
-    Returns pitch, yaw, roll, mae, geodesic (all degrees), faces, and the same MAE per yaw band.
+    predicted_pyr_deg, pyr_deg (N x 3) degrees. Returns pitch, yaw, roll, mae, geodesic (all
+    degrees) and faces. Raises ValueError for N = 0.
     """
     errors = absolute_error_deg(predicted_pyr_deg, pyr_deg)
     if len(errors) == 0:
         raise ValueError("no face to evaluate")
+    return {
+        **mae_deg(errors),
+        "geodesic": float(geodesic_deg(predicted_pyr_deg, pyr_deg).mean()),
+        "faces": len(errors),
+    }
+
+
+def mae_by_yaw(
+    predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike, yaw_bands_deg: Sequence[float]
+) -> dict[str, Any]:
+    """The MAE by bands of |yaw|: "low-high" → faces, pitch, yaw, roll, mae.
+
+    predicted_pyr_deg, pyr_deg (N x 3) degrees. yaw_bands_deg: ascending edges of |yaw|; a band
+    holds its lower edge, the last one both. Bands without a face are left out.
+    """
+    errors = absolute_error_deg(predicted_pyr_deg, pyr_deg)
     abs_yaw = np.abs(np.asarray(pyr_deg, dtype=np.float64)[:, 1])
     bands: dict[str, Any] = {}
     for low, high in pairwise(yaw_bands_deg):
@@ -46,9 +59,4 @@ def summary(
         inside = (abs_yaw >= low) & ((abs_yaw <= high) if last else (abs_yaw < high))
         if inside.any():
             bands[f"{low:g}-{high:g}"] = {"faces": int(inside.sum()), **mae_deg(errors[inside])}
-    return {
-        **mae_deg(errors),
-        "geodesic": float(geodesic_deg(predicted_pyr_deg, pyr_deg).mean()),
-        "faces": len(errors),
-        "abs_yaw": bands,
-    }
+    return bands

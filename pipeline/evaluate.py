@@ -1,6 +1,6 @@
 """The only place where metrics are born: every network of a protocol on one of its test sets.
 
-    networks, test crops, sweep → predictions per face, metrics, errors by K and d
+    networks, test crops, sweep → predictions per face, metrics, MAE by |yaw| and by K and d
 
 One process evaluates the base network, its offset ensemble and all students that params.yaml
 lists, so that they are compared on the same faces.
@@ -20,7 +20,7 @@ from hpe_core.io.checkpoints import load_network
 from hpe_core.io.files import atomic, write_json
 from hpe_core.io.tables import PYR, write_table
 from hpe_core.io.targets import read_sweep
-from hpe_core.metrics import absolute_error_deg, mae_deg, summary
+from hpe_core.metrics import absolute_error_deg, mae_by_yaw, mae_deg, summary
 from hpe_core.params.learning import Ensemble
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Student, Test
@@ -41,6 +41,7 @@ def main(
     networks: Path,
     predictions: Path,
     metrics: Path,
+    bands: Path,
     cells: Path,
 ) -> None:
     settings, grid = load(params, "evaluate", Evaluate), load(params, "ensemble", Ensemble)
@@ -63,13 +64,13 @@ def main(
         )
     table = pd.concat(parts)
     write_table(table, predictions)
-    write_json(
-        {
-            name: summary(part[PYR], part[[f"true_{a}" for a in PYR]], settings.yaw_bands_deg)
-            for name, part in table.groupby("network")
-        },
-        metrics,
-    )
+    pairs = {
+        name: (part[PYR].to_numpy(), part[[f"true_{a}" for a in PYR]].to_numpy())
+        for name, part in table.groupby("network")
+    }
+    write_json({name: summary(*pair) for name, pair in pairs.items()}, metrics)
+    edges = settings.yaw_bands_deg
+    write_json({name: mae_by_yaw(*pair, edges) for name, pair in pairs.items()}, bands)
     write_cells(sweep, dict(zip(face_ids, pyr_deg, strict=True)), cells)
 
 
@@ -114,5 +115,6 @@ if __name__ == "__main__":
     parser.add_argument("--networks", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--metrics", type=Path, required=True)
+    parser.add_argument("--bands", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
     run(main, parser)

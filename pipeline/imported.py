@@ -20,7 +20,7 @@ from hpe_core.io.checkpoints import load_published
 from hpe_core.io.crops import CropFormat
 from hpe_core.io.files import write_json
 from hpe_core.io.tables import DETECTED_BOX, PYR, read_table, select
-from hpe_core.metrics import summary
+from hpe_core.metrics import mae_by_yaw, summary
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Imported
 from hpe_core.params.results import Evaluate
@@ -59,7 +59,8 @@ def main(
         net, crops, rows, centre, size_hw, fabric, compute.infer_batch, compute.workers
     )
     pyr_deg = np.concatenate([net.spec.expectation(probs[:, 0]).cpu().numpy() for probs in batches])
-    write_json(summary(pyr_deg, crops.pyr_deg, settings.yaw_bands_deg), metrics)
+    bands = mae_by_yaw(pyr_deg, crops.pyr_deg, settings.yaw_bands_deg)
+    write_json({**summary(pyr_deg, crops.pyr_deg), "abs_yaw": bands}, metrics)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ def main(
     *,
     params: Path,
     tests: Path,
+    bands: Path,
     cells: Path,
     counts: Path,
     imported: Path,
@@ -65,7 +66,7 @@ def main(
     corpora = load(params, "tables", Tables).corpora
     backbone = load(params, "base", Base).backbone
     foreign = load(params, "imported", dict[str, Imported])
-    sets = read_tests(params, protocols, tests, cells, foreign, imported)
+    sets = read_tests(params, protocols, tests, bands, cells, foreign, imported)
     paper = read_published(published)
     datasets = dict.fromkeys([*(p.train for p in protocols.values()), *(t.dataset for t in sets)])
     counted = {name: expect_json(counts / f"{name}.json") for name in datasets}
@@ -86,9 +87,9 @@ def main(
     }
     methods = report.methods_table(sets, elsewhere, backbone, teacher, paper.methods)
     writer.write("table5", "Table 5: methods", methods, once=["test"], bold=["avg", "paper_avg"])
-    bands = report.bands_table(sets)
-    beside = report.bands_side_by_side(bands)
-    writer.write("bands", "MAE by bands of |yaw|, degrees", bands, once=["test"], page=beside)
+    by_yaw = report.bands_table(sets)
+    beside = report.bands_side_by_side(by_yaw)
+    writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
     results = report.results_table(sets, paper.methods)
     sweep = report.sweep_table(sets, teacher, paper.ensemble)
     write_text(summary_page(corpora, teacher, sets, results, sweep, faces), tables / "summary.md")
@@ -167,6 +168,7 @@ def read_tests(
     params: Path,
     protocols: dict[str, Protocol],
     tests: Path,
+    bands: Path,
     cells: Path,
     foreign: dict[str, Imported],
     imported: Path,
@@ -176,6 +178,7 @@ def read_tests(
     found = []
     for name, test in load(params, "tests", dict[str, Test]).items():
         networks = expect_json(tests / f"{name}.json")
+        by_yaw = expect_json(bands / f"{name}.json")
         own = [f"kd-{s.backbone}" for s in students.values() if s.protocol == test.protocol]
         absent = [key for key in ["base", "ensemble", *own] if key not in networks]
         if absent:
@@ -187,7 +190,10 @@ def read_tests(
                 protocols[test.protocol].train,
                 test.dataset,
                 test.where,
-                {key: networks[key] for key in ["base", "ensemble", *own]},
+                {
+                    key: {**networks[key], "abs_yaw": by_yaw[key]}
+                    for key in ["base", "ensemble", *own]
+                },
                 {
                     key: expect_json(imported / f"{key}.json")
                     for key, network in foreign.items()
@@ -219,6 +225,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
     parser.add_argument("--tests", type=Path, required=True)
+    parser.add_argument("--bands", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)

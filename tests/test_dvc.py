@@ -148,6 +148,7 @@ def test_an_experiment_with_another_ensemble(project):
 def test_metrics_show_and_plots(project):
     shown = call(project, "dvc", "metrics", "show")
     assert "metrics/tests/p2-AFLW.json" in shown
+    assert len(shown.splitlines()[0].split()) < 30, "too wide to read: keep detail out of metrics"
     call(project, "dvc", "plots", "show", "-o", "plots")
     html = (project / "plots" / "index.html").read_text()
     shutil.rmtree(project / "plots")

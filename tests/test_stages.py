@@ -82,14 +82,15 @@ def run_all(root: Path, corpora: Path) -> None:
     evaluate.main(
         **data, test="p2-AFLW", sweep=root / "sweep.h5", networks=root / "models/p2",
         predictions=root / "predictions.parquet", metrics=root / "metrics/tests/p2-AFLW.json",
-        cells=root / "metrics/sweep/p2-AFLW.csv",
+        bands=root / "metrics/bands/p2-AFLW.json", cells=root / "metrics/sweep/p2-AFLW.csv",
     )  # fmt: skip
     examples.main(
         params=params, test="p2-AFLW", predictions=root / "predictions.parquet",
         crops=data["crops"], figure=root / "examples.png",
     )  # fmt: skip
     tables.main(
-        params=params, tests=root / "metrics/tests", cells=root / "metrics/sweep",
+        params=params, tests=root / "metrics/tests", bands=root / "metrics/bands",
+        cells=root / "metrics/sweep",
         counts=root / "metrics/faces", imported=root / "metrics/imported",
         published=ROOT / "data/published", tables=root / "tables", figures=root / "figures",
     )  # fmt: skip
@@ -234,7 +235,8 @@ def test_batch_size_changes_no_metric(done, tmp_path):
     evaluate.main(
         params=tmp_path / "params.yaml", test="p2-AFLW", faces=done / "faces/AFLW.parquet",
         crops=done / "crops/AFLW.h5", sweep=done / "sweep.h5", networks=done / "models/p2",
-        predictions=tmp_path / "p.parquet", metrics=tmp_path / "m.json", cells=tmp_path / "c.csv",
+        predictions=tmp_path / "p.parquet", metrics=tmp_path / "m.json",
+        bands=tmp_path / "b.json", cells=tmp_path / "c.csv",
     )  # fmt: skip
     ours = json.loads((tmp_path / "m.json").read_text())
     expected = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())

@@ -18,7 +18,7 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256, write_json
 from hpe_core.io.tables import write_table
-from hpe_core.metrics import summary
+from hpe_core.metrics import mae_by_yaw, summary
 from pipeline import examples, tables
 
 ROOT = Path(__file__).parents[1]
@@ -95,11 +95,11 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
         noise = rng.normal(0, 5, truth.shape)
         own = [s for s in params["students"].values() if s["protocol"] == test["protocol"]]
         names = ["base", "ensemble", *(f"kd-{s['backbone']}" for s in own)]
-        networks = {
-            key: summary(truth + noise * (1 - 0.03 * place), truth, BANDS)
-            for place, key in enumerate(names)
-        }
+        predicted = {key: truth + noise * (1 - 0.03 * place) for place, key in enumerate(names)}
+        networks = {key: summary(pyr_deg, truth) for key, pyr_deg in predicted.items()}
         write_json(networks, folder / "tests" / f"{name}.json")
+        bands = {key: mae_by_yaw(pyr_deg, truth, BANDS) for key, pyr_deg in predicted.items()}
+        write_json(bands, folder / "bands" / f"{name}.json")
         write_cells(folder / "cells" / f"{name}.csv", networks["base"]["mae"], k_max)
     for dataset in ("300W_LP", "AFLW2000", "AFLW", "BIWI"):
         counts = {
@@ -131,6 +131,7 @@ def run_tables(folder: Path, out: str = "out") -> Path:
     tables.main(
         params=folder / "params.yaml",
         tests=folder / "tests",
+        bands=folder / "bands",
         cells=folder / "cells",
         counts=folder / "counts",
         imported=folder / "imported",
@@ -272,10 +273,10 @@ def test_table_5_sets_ours_beside_the_papers(paper_run, method, ours, published)
 
 
 def test_bands_are_those_of_the_metrics(paper_run):
-    measured = json.loads((paper_run.parent / "tests" / "p2-AFLW.json").read_text())
+    measured = json.loads((paper_run.parent / "bands" / "p2-AFLW.json").read_text())
     table = rows(paper_run / "bands.csv", test="p2-AFLW", network="kd-resnet18")
     assert table["abs_yaw"].tolist() == ["0-30", "30-60", "60-99"]
-    bands = measured["kd-resnet18"]["abs_yaw"]
+    bands = measured["kd-resnet18"]
     assert table["avg"].tolist() == [bands[band]["mae"] for band in table["abs_yaw"]]
     page = (paper_run / "bands.md").read_text()
     assert f"| {bands['60-99']['mae']:.2f}" in page
@@ -345,9 +346,12 @@ def test_imported_networks_are_rows_of_table_5(tmp_path):
     folder = write_results(tmp_path, params)
     with pytest.raises(InputError, match=r"imported/theirs\.json"):
         run_tables(folder)
-    summary_of = json.loads((folder / "tests" / "p1-BIWI.json").read_text())["base"]
+    summary_of, by_yaw = (
+        json.loads((folder / kind / "p1-BIWI.json").read_text())["base"]
+        for kind in ("tests", "bands")
+    )
     for place, key in enumerate(params["imported"]):
-        content = {**summary_of, "mae": 1.5 + place}
+        content = {**summary_of, "mae": 1.5 + place, "abs_yaw": by_yaw}
         write_json(content, folder / "imported" / f"{key}.json")
     table = run_tables(folder) / "table5.csv"
     assert row(table, method="imported theirs")[["test", "avg"]].tolist() == ["p1-AFLW2000", 1.5]
@@ -358,6 +362,7 @@ def test_imported_networks_are_rows_of_table_5(tmp_path):
     ("missing", "expected"),
     [
         pytest.param("tests/p1-BIWI.json", r"p1-BIWI\.json: no such metrics", id="a test set"),
+        pytest.param("bands/p1-BIWI.json", r"p1-BIWI\.json: no such metrics", id="its bands"),
         pytest.param("counts/AFLW.json", r"AFLW\.json: no such metrics", id="a corpus"),
         pytest.param("cells/p1-BIWI.csv", r"p1-BIWI\.csv", id="a sweep"),
     ],
