@@ -8,13 +8,16 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check lock detector lock-detector
+.PHONY: demo checkout test check lock detector lock-detector
 .DELETE_ON_ERROR:
 
-demo: .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
+demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
 	dvc repro
 	@cat metrics/tables/summary.md
 	@echo "Tables: metrics/tables/   figures: metrics/figures/   networks: data/models/"
+
+checkout:
+	@test -e .git || { echo "Not a git checkout, and DVC needs one: clone the repository."; exit 1; }
 
 test: check  ## lint, types and the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadscope
@@ -33,7 +36,6 @@ check: .venv/.installed
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
 		--require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@git rev-parse --git-dir >/dev/null 2>&1 || echo "Not a git checkout: dvc experiments will not work."
 	touch $@
 
 lock:  ## pins for every supported Python, with hashes and without any index's address

@@ -15,7 +15,6 @@ Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 AXIS_COLOURS: tuple[Colour, Colour, Colour] = ((235, 50, 50), (60, 205, 60), (55, 120, 255))
-BOX_COLOUR: Colour = (255, 215, 60)
 CASING_COLOUR: Colour = (20, 20, 20)
 _SUBPIXEL_BITS = 4  # cv2 takes coordinates as integers: here in sixteenths of a pixel
 
@@ -51,16 +50,6 @@ def draw_axes(
         tip = start + length_px * vectors[axis, :2]
         _line(canvas, start, tip, CASING_COLOUR, thickness + 2)
         _line(canvas, start, tip, AXIS_COLOURS[axis], thickness)
-    return canvas
-
-
-def draw_box(
-    image_rgb: Pixels, bbox_xyxy: ArrayLike, thickness: int, colour: Colour = BOX_COLOUR
-) -> Pixels:
-    """A copy of the image with the outline of a box. bbox_xyxy (4): pixels of this image."""
-    canvas = np.ascontiguousarray(image_rgb).copy()
-    start, end = _fixed_point(np.asarray(bbox_xyxy, dtype=np.float64).reshape(2, 2))
-    cv2.rectangle(canvas, start, end, colour, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from hpe_core.augment import Photometric, pose_view
 from hpe_core.bins import flip_probs
 from hpe_core.cropping import CropSource
+from hpe_core.errors import InputError
 from hpe_core.losses import base_loss, distillation_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
 
@@ -92,7 +93,7 @@ class EpochBatches(Sampler[list[Row]]):
 
     def __init__(self, n: int, batch: int, epochs: int, seed: int) -> None:
         if n < 2:
-            raise ValueError(f"training needs at least 2 faces, found {n}")
+            raise InputError(f"training needs at least 2 faces, found {n}")
         self.n, self.batch, self.epochs, self.seed = n, batch, epochs, seed
         self.per_epoch = max(1, n // batch + (n % batch > 1))
 
@@ -181,11 +182,14 @@ def _epoch(
         batch = next(stream)
         losses, pyr_deg = model(batch)
         loss = losses.mean()
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss.item()} after {faces} faces of an epoch; expected a finite "
+                "one: is the learning rate too high?"
+            )
         fabric.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} after {faces} faces of an epoch")
         faces += len(losses)
         loss_sum += float(losses.detach().sum())
         mae_sum += float((pyr_deg.detach() - batch["pyr_deg"]).abs().mean(-1).sum())

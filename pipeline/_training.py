@@ -8,18 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic
-from hpe_core.networks import BACKBONES
 from hpe_core.params.learning import Augment, Optim
 from hpe_core.params.machine import Compute
 from hpe_core.training import TrainingFaces, Views, fit
-
-
-def check_backbone(name: str) -> None:
-    if name not in BACKBONES:
-        raise InputError(f"unknown backbone {name!r}; expected one of {sorted(BACKBONES)}")
 
 
 def train(

@@ -8,11 +8,13 @@ The file is always the same, so a valid change re-runs only the stages that read
 import argparse
 from pathlib import Path
 
+from hpe_core.errors import InputError
 from hpe_core.io.annotations import READERS
 from hpe_core.io.files import atomic
 from hpe_core.params.check import validate_file
+from hpe_core.params.learning import Base
 from hpe_core.params.loading import load
-from hpe_core.params.protocols import Data, Dataset
+from hpe_core.params.protocols import Data, Dataset, Student
 from pipeline._cli import run
 
 DRAWN = Path("data/demo/corpora")  # drawn when they are needed
@@ -25,6 +27,13 @@ def main(*, params: Path, checked: Path) -> None:
         for dataset in load(params, "datasets", dict[str, Dataset]).values():
             if not (root / dataset.folder).exists():
                 READERS[dataset.reader](root / dataset.folder)  # its error says how to get it
+    students = load(params, "students", dict[str, Student])
+    for weights in [load(params, "base", Base).weights, *(s.weights for s in students.values())]:
+        if not Path(weights).is_file():
+            raise InputError(
+                f"{params}: weights {weights!r}: no such file; expected one of data/pretrained "
+                "(README) or a state dict of your own"
+            )
     with atomic(checked) as temporary:
         temporary.write_text("params.yaml is valid\n")
 

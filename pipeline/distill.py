@@ -21,7 +21,7 @@ from hpe_core.training import DistillationTask, seeded
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._selection import select_crops
-from pipeline._training import check_backbone, train
+from pipeline._training import train
 
 
 def main(
@@ -45,7 +45,6 @@ def main(
     teacher = read_targets(targets, {"K": grid.K, "d": grid.d, "crops_sha256": crops_sha256})
     if teacher.face_id != np.array(source.face_id)[rows].tolist():
         raise InputError(f"{targets}: its faces are not those of {crops}; run ensemble again")
-    check_backbone(item.backbone)
     spec = BinSpec(teacher.origin.bin_deg, teacher.origin.theta_deg)
     net = seeded(lambda: StudentNet(item.backbone, spec), distill.seed)
     provenance = load_pretrained(net.encoder_net, item.backbone, weights)

@@ -17,7 +17,7 @@ from hpe_core.training import BaseTask, seeded
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._selection import select_crops
-from pipeline._training import check_backbone, train
+from pipeline._training import train
 
 
 def main(
@@ -34,7 +34,6 @@ def main(
     where = load_item(params, "protocols", protocol, Protocol).where
     fabric, compute = start(params, base.precision)
     source, rows = select_crops(crops, faces, where)
-    check_backbone(base.backbone)
     net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), base.seed)
     provenance = load_pretrained(net.encoder_net, base.backbone, weights)
     train(BaseTask(net), source, rows, augment, base, fabric, compute, history)

@@ -1,16 +1,20 @@
 """params.yaml: every shipped file is valid, every wrong value is named."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import torch
 import yaml
 
 from hpe_core.errors import InputError
+from hpe_core.networks import BACKBONES
 from hpe_core.params.check import validate_file
 from hpe_core.params.faces import Crop
 from hpe_core.params.learning import Base
-from hpe_core.params.loading import load, load_item
+from hpe_core.params.loading import Backbone, load, load_item
 from pipeline import check
+from pipeline._compute import start
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "pipeline/profiles").glob("*.yaml"))]
@@ -53,6 +57,24 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
         pytest.param("students.p1-resnet8.train", "BIWI", "trains on '300W_LP'", id="student"),
         pytest.param("datasets.AFLW.reader", "COCO", r"datasets\.AFLW\.reader.*COCO", id="reader"),
+        pytest.param("base.backbone", "resnet9", r"base\.backbone.*'resnet9'", id="backbone"),
+        pytest.param("students.p2-resnet8.backbone", "r8", r"backbone.*'r8'", id="student's"),
+        pytest.param("tests.p3-BIWI.where", {"vidoe": ["06"]}, r"where.*'vidoe'", id="column"),
+        pytest.param("tests.p3-BIWI.where", {"video": []}, r"where.*at least 1", id="no-value"),
+        pytest.param(
+            "imported.x",
+            {
+                "file": "x.pth",
+                "backbone": "resnet18",
+                "dataset": "AFLW",
+                "folder": "BIWI",
+                "where": {},
+                "crop": "published",
+                "size_px": 224,
+            },
+            "folder is 'BIWI', but AFLW lies in 'AFLW'",
+            id="folder",
+        ),
         pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
         pytest.param("sweep", None, "no section 'sweep'", id="missing-section"),
     ],
@@ -67,6 +89,22 @@ def test_a_corpus_that_is_not_there_says_where_it_was_looked_for_and_how_to_get_
     with pytest.raises(InputError, match=f"looked for .*{tmp_path}/corpora.*3DDFA"):
         check.main(params=path, checked=tmp_path / "checked")
     assert not (tmp_path / "checked").exists()
+
+
+def test_weights_that_are_not_there_are_named_before_anything_runs(tmp_path):
+    path = changed(tmp_path, "base.weights", "data/pretrained/IMAGENET1K_V9")
+    with pytest.raises(InputError, match="IMAGENET1K_V9.*no such file"):
+        check.main(params=path, checked=tmp_path / "checked")
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="device is 'cuda', but torch finds none"):
+        start(changed(tmp_path, "compute.device", "cuda"), "32-true")
+
+
+def test_every_backbone_can_be_asked_for():
+    assert get_args(Backbone) == tuple(BACKBONES)
 
 
 def test_params_are_frozen():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hpe_core.bins import BinSpec, flip_probs
+from hpe_core.errors import InputError
 from hpe_core.geometry import flip_pyr
 from hpe_core.losses import base_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
@@ -148,5 +149,5 @@ def test_a_loss_that_is_not_finite_stops_the_training():
     with torch.no_grad():
         network.regression_net.bias.fill_(float("nan"))
     faces = TrainingFaces(Arrays(8), np.arange(8), PLAIN)
-    with pytest.raises(FloatingPointError, match="the loss is nan"):
+    with pytest.raises(InputError, match="the loss is nan"):
         fit(BaseTask(network), faces, 1, 4, 1e-3, 0, cpu(), 0)

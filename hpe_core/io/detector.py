@@ -76,7 +76,7 @@ class Detector:
         self.score, self.nms_iou, self.border = score, nms_iou, border
         self._session = _open_session(path)
         inputs = self._session.get_inputs()
-        shape = inputs[0].shape
+        shape = inputs[0].shape if inputs else []
         if len(inputs) != 1 or len(shape) != 4 or shape[1] != 3:
             found = {entry.name: entry.shape for entry in inputs}
             raise InputError(f"{path}: expected one input (batch, 3, height, width), found {found}")
@@ -102,7 +102,10 @@ class Detector:
         blob = np.zeros((rows, 3, *self.size_hw), dtype=self._dtype)
         blob[: len(images)] = np.stack(canvases).transpose(0, 3, 1, 2)
         blob /= 255
-        output = self._session.run(None, {self._input: blob})[0]
+        try:
+            output = self._session.run(None, {self._input: blob})[0]
+        except Exception as error:  # ONNX Runtime's own exceptions share no narrower base class
+            raise InputError(f"{self.path}: cannot run on a {blob.shape} input: {error}") from error
         layout = layout_of(output.shape, self.size_hw, str(self.path))
         for image, row, placement in zip(images, output, placements, strict=False):
             bbox_xyxy, score = decode(row.astype(np.float32), layout, self.score, str(self.path))

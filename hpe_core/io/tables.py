@@ -44,7 +44,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A parquet table that must have `columns`. Raises InputError naming what is missing."""
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a parquet table: {error}") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(f"{path}: expected columns {missing}, found {list(table.columns)}")

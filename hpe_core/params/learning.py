@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpe_core.params.loading import Name, Precision, Probability, Section
+from hpe_core.params.loading import Backbone, Precision, Probability, Section
 
 
 class Augment(Section):
@@ -25,7 +25,7 @@ class Optim(Section):
 
 
 class Base(Optim):
-    backbone: Name
+    backbone: Backbone
     weights: str
     bins_deg: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 

@@ -17,6 +17,9 @@ T = TypeVar("T")
 Probability = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Backbone = Literal[  # networks.BACKBONES, without importing torch
+    "resnet8", "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"
+]
 
 
 class Section(BaseModel):

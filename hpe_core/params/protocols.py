@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hpe_core.params.loading import Name, Section
+from hpe_core.params.loading import Backbone, Name, Section
 
-Where = dict[str, list[str]]  # column of the face table → accepted values
+Column = Annotated[str, Field(pattern="^(split|subject|video|box_source)$")]
+Where = dict[Column, Annotated[list[str], Field(min_length=1)]]  # of the face table → accepted
 
 
 class Data(Section):
@@ -37,7 +38,7 @@ class Test(Section):
 class Student(Section):
     protocol: Name
     train: Name
-    backbone: Name
+    backbone: Backbone
     weights: str
 
 
@@ -45,7 +46,7 @@ class Imported(Section):
     """A network published elsewhere, evaluated on one test set, with crops of its own."""
 
     file: str
-    backbone: Name
+    backbone: Backbone
     dataset: Name
     folder: str
     where: Where
