@@ -25,7 +25,14 @@ from pipeline._cli import run
 
 
 def main(
-    *, params: Path, dataset: str, boxes: Path, split_index: Path, faces: Path, counts: Path
+    *,
+    params: Path,
+    dataset: str,
+    boxes: Path,
+    skipped: Path,
+    split_index: Path,
+    faces: Path,
+    counts: Path,
 ) -> None:
     rules = load(params, "filter", Filter)
     table = read_table(boxes, [*INDEX_COLUMNS, *BOX_COLUMNS])
@@ -44,12 +51,16 @@ def main(
     )
     reason = drops.idxmax(axis=1).where(drops.any(axis=1), "")
     kept = table[reason == ""]
+    unreadable = len(pd.read_csv(skipped))
     write_table(kept, faces)
     write_json(
         {
-            "before": len(table),
+            "before": len(table) + unreadable,
             "faces": len(kept),
-            "dropped": {name: int((reason == name).sum()) for name in drops},
+            "dropped": {
+                "unreadable": unreadable,
+                **{name: int((reason == name).sum()) for name in drops},
+            },
             **{
                 f"by_{column}": kept[column].replace("", "all").value_counts().to_dict()
                 for column in ("split", "video")
@@ -87,6 +98,7 @@ if __name__ == "__main__":
     parser.add_argument("--params", type=Path, required=True)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--boxes", type=Path, required=True)
+    parser.add_argument("--skipped", type=Path, required=True, help="what `index` could not read")
     parser.add_argument("--split-index", type=Path, required=True)
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_onnx import FLOAT, message, node, value_info, write_network
+from tiny_onnx import FLOAT, message, node, tensor, value_info, write_network
 
 from hpe_core import boxes
 from hpe_core.errors import InputError
@@ -208,6 +208,21 @@ def two_inputs() -> bytes:
         (12, value_info("c", (1, 3, 8, 8), FLOAT)),
     )
     return message((1, 8), (7, graph), (8, message((1, ""), (2, 13))))
+
+
+def test_a_network_that_cannot_run_is_named(tmp_path):
+    graph = message(
+        (1, node("Reshape", ["images", "shape"], "output0")),
+        (2, "tiny"),
+        (5, tensor("shape", np.array([7], dtype="i8"))),
+        (11, value_info("images", ("batch", 3, 64, 64), FLOAT)),
+        (12, value_info("output0", (7,), FLOAT)),
+    )
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(message((1, 8), (7, graph), (8, message((1, ""), (2, 13)))))
+    network = Detector(path, input_px=64, score=0.3, nms_iou=0.5)
+    with pytest.raises(InputError, match=r"broken\.onnx: cannot run on a \(1, 3, 64, 64\) input"):
+        network.detect([np.zeros((64, 64, 3), np.uint8)])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from hpe_core.errors import InputError
 from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS, read_table, write_table
 from pipeline import filter_faces
 
@@ -27,8 +28,10 @@ def run(tmp_path, rows, reference=None, **rules):
     write_table(pd.DataFrame(rows), tmp_path / "boxes.parquet")
     reference = reference or rows
     write_table(pd.DataFrame(reference)[list(INDEX_COLUMNS)], tmp_path / "reference.parquet")
+    (tmp_path / "skipped.csv").write_text('file,reason\nx.jpg,"cut off, alas"\n')
     filter_faces.main(
         params=tmp_path / "params.yaml", dataset="AFLW", boxes=tmp_path / "boxes.parquet",
+        skipped=tmp_path / "skipped.csv",
         split_index=tmp_path / "reference.parquet", faces=tmp_path / "faces.parquet",
         counts=tmp_path / "counts.json",
     )  # fmt: skip
@@ -61,9 +64,10 @@ def test_every_reason_is_counted_once(tmp_path):
     ]
     faces, counts = run(tmp_path, rows)
     assert faces.index.tolist() == ["ok"]
-    assert counts["before"] == 4
+    assert counts["before"] == 5
     assert counts["dropped"] == {
         "angle_over_limit": 1, "box_too_small": 1, "excluded_by_split": 0, "no_match": 1,
+        "unreadable": 1,
     }  # fmt: skip
 
 
@@ -113,3 +117,9 @@ def test_people_in_several_videos_are_named(tmp_path):
     ]
     _, counts = run(tmp_path, rows)
     assert counts["people_in_several_videos"] == {"F01": {"01": 1, "02": 2}}
+
+
+def test_a_table_that_is_cut_off_is_named(tmp_path):
+    (tmp_path / "faces.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"faces\.parquet: cannot be read as a parquet table"):
+        read_table(tmp_path / "faces.parquet")

@@ -61,6 +61,7 @@ def run_all(root: Path, corpora: Path) -> None:
         )  # fmt: skip
         filter_faces.main(
             params=params, dataset=name, boxes=root / f"boxes/{name}.parquet",
+            skipped=root / f"{name}-s.csv",
             split_index=root / "index/AFLW2000.parquet", faces=root / f"faces/{name}.parquet",
             counts=root / f"metrics/faces/{name}.json",
         )  # fmt: skip
@@ -113,7 +114,9 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(done, tmp_path, corpora)
 
 def test_every_face_is_kept_or_counted(done):
     counts = json.loads((done / "metrics/faces/AFLW.json").read_text())
-    assert counts["before"] == len(pd.read_parquet(done / "index/AFLW.parquet"))
+    indexed = len(pd.read_parquet(done / "index/AFLW.parquet"))
+    assert counts["before"] == indexed + counts["dropped"]["unreadable"]
+    assert counts["dropped"]["unreadable"] == len(pd.read_csv(done / "AFLW-s.csv")) > 0
     assert counts["before"] == counts["faces"] + sum(counts["dropped"].values())
     assert counts["by_split"]["test"] >= 5
     assert len(pd.read_parquet(done / "faces/AFLW.parquet")) == counts["faces"]
