@@ -1,6 +1,6 @@
 """Keeps the faces whose angles and box are usable, and counts what was dropped and why.
 
-boxes, index of the corpus that marks the test split → face table, counts
+boxes, what `index` skipped, index of the corpus that marks the test split → face table, counts
 """
 
 import argparse
