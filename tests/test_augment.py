@@ -1,8 +1,13 @@
 """Views: labels follow flips and rotations exactly, photometric draws follow their seed."""
 
+import random
+
+import albumentations as A
+import cv2
 import numpy as np
 import pytest
 
+from hpe_core import augment
 from hpe_core.augment import Photometric, pose_view
 from hpe_core.geometry import flip_pyr, rotation_from_pyr
 
@@ -87,3 +92,68 @@ def test_the_five_steps_fire_independently_of_each_other():
     # Binomial(5, 1/2): all or none in one view of sixteen, not in every one
     assert np.mean(counts) == pytest.approx(2.5, abs=0.25)
     assert np.mean([count in (0, 5) for count in counts]) < 0.15
+
+
+def seeded(step: A.BasicTransform, seed: int) -> A.BasicTransform:
+    step.set_random_state(np.random.default_rng(seed), random.Random(seed))
+    return step
+
+
+def smooth(seed: int, size: int = 96) -> np.ndarray:
+    """A picture with all colours and soft edges, more like a face than noise is."""
+    noise = np.random.default_rng(seed).normal(size=(size, size, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 6)
+    return cv2.normalize(soft, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def test_shadows_are_albumentations_own_bytes():
+    for seed in range(40):
+        image = smooth(seed)
+        expected = seeded(A.RandomShadow(p=1), seed)(image=image)["image"]
+        found = seeded(augment.RandomShadow(p=1), seed)(image=image)["image"]
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("color_shift", "intensity"),
+    [
+        pytest.param(0.01, 0.1, id="least"),
+        pytest.param(0.03, 0.3, id="middle"),
+        pytest.param(0.05, 0.5, id="most"),
+        pytest.param(60.0, 0.3, id="colours-that-show"),  # the rest moves hues by 0.025° at most
+    ],
+)
+def test_sensor_noise_has_albumentations_distribution(color_shift, intensity):
+    """The change of a channel, over 60 draws of 9,216 pixels: histograms within sampling noise."""
+    image = smooth(1)
+    theirs, ours = (
+        np.stack([step.apply(image, color_shift, intensity, seed) for seed in seeds]).astype(int)
+        - image
+        for step, seeds in (
+            (A.ISONoise(p=1), range(60)),
+            (augment.ISONoise(p=1), range(100, 160)),
+        )
+    )
+    n = theirs[..., 0].size
+    for channel in range(3):
+        counts = [
+            np.bincount(change[..., channel].ravel() + 255, minlength=511)
+            for change in (theirs, ours)
+        ]
+        common = sum(counts) >= 20
+        difference = (counts[0] - counts[1])[common] / np.sqrt(sum(counts)[common])
+        # each difference is about normal, so their mean square is about 1
+        assert np.mean(difference**2) < 2, channel
+        # and noise that falls on neighbouring pixels is not correlated
+        change = ours[..., channel] - ours[..., channel].mean(0)
+        correlation = (change[:, :, 1:] * change[:, :, :-1]).mean() / max(change.var(), 1e-9)
+        assert abs(correlation) < 5 / np.sqrt(n)
+
+
+def test_sensor_noise_follows_its_seed_alone():
+    image, step = smooth(2), augment.ISONoise(p=1)
+    cv2.setRNGSeed(3)
+    once = step.apply(image, 30.0, 0.3, 7)
+    cv2.randn(np.empty(99), 0, 1)
+    np.testing.assert_array_equal(step.apply(image, 30.0, 0.3, 7), once)
+    assert not np.array_equal(step.apply(image, 30.0, 0.3, 8), once)
