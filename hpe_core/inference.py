@@ -6,13 +6,13 @@ import lightning_fabric
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from hpe_core.cropping import CropSource
 from hpe_core.ensemble import Offsets, window_probs
-from hpe_core.networks import predict_probs
+from hpe_core.networks import Network, folded, predict_probs
 
 
 class _Rows(Dataset[Tensor]):
@@ -27,7 +27,7 @@ class _Rows(Dataset[Tensor]):
 
 
 def each_window(
-    network: nn.Module,
+    network: Network,
     crops: CropSource,
     rows: NDArray[np.int64],
     offsets: Offsets,
@@ -45,10 +45,11 @@ def each_window(
         batch_size=max(1, batch // len(offsets)),
         num_workers=workers,
     )
-    network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = fabric.setup_module(network)
+    model = fabric.setup_module(
+        folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    )
     predict: Callable[[Tensor], Tensor] = lambda images: predict_probs(model, images)  # noqa: E731
-    with tqdm(total=len(rows), unit="face") as bar:
+    with tqdm(total=len(rows), unit="face", disable=not fabric.is_global_zero) as bar:
         for some in loader:
             with torch.inference_mode():
                 moved = some.to(fabric.device)

@@ -5,10 +5,12 @@ classification head. Names inside a student's state dict are those of the networ
 the paper: `encoder_net.model.<torchvision names>`, `head_net.{pitch,yaw,roll}.{weight,bias}`.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 from torchvision.models import resnet
 
 from hpe_core.bins import BinSpec
@@ -104,6 +106,19 @@ class BaseNet(nn.Module):
         features = self.encoder_net(images)
         regression = self.spec.theta_deg * torch.tanh(self.regression_net(features).float())
         return [head(features) for head in self.head_nets], regression
+
+
+Network = BaseNet | StudentNet
+
+
+def folded(network: Network) -> Network:
+    """A copy for inference: every batch normalisation is folded into the convolution before it.
+
+    The same function up to rounding, with fewer passes over memory.
+    """
+    network = copy.deepcopy(network).eval()
+    network.encoder_net.model = fuse(network.encoder_net.model)  # type: ignore[assignment]
+    return network
 
 
 def predict_probs(network: nn.Module, images: Tensor) -> Tensor:

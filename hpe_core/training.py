@@ -2,12 +2,13 @@
 
 What differs is the task, a module around the network: a batch → loss per example (N) and predicted
 degrees (N, 3). A view is drawn from (seed, epoch, row), so results don't depend on the number of
-worker processes.
+worker processes. Several training processes share every batch: they see the same faces, the same
+views and the same batch statistics as one process does, so results differ by rounding only.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import lightning_fabric
 import numpy as np
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from hpe_core.augment import Photometric, pose_view
+from hpe_core.batchnorm import synchronize
 from hpe_core.bins import flip_probs
 from hpe_core.cropping import CropSource
 from hpe_core.errors import InputError
@@ -26,6 +28,12 @@ from hpe_core.networks import BaseNet, StudentNet, normalize
 
 Batch = dict[str, Tensor]
 Row = tuple[int, int]  # epoch, row of the dataset
+
+
+class TargetSource(Protocol):
+    """Teacher probabilities (3, n_bins) float32: `io.targets.Targets`, or an array in a test."""
+
+    def __getitem__(self, position: int, /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -44,8 +52,8 @@ class TrainingFaces(Dataset[Batch]):
     """Augmented views of the chosen rows of a crop source.
 
     An item is asked for by (epoch, position) and holds `images` (h, w, 3) uint8, `pyr_deg` (3)
-    float32 and, where teacher probabilities (N, 3, n_bins) are given in the order of `rows`,
-    `teacher_probs` (3, n_bins): those of the flipped face where the view is flipped.
+    float32 and, where a teacher is given in the order of `rows`, `teacher_probs` (3, n_bins): those
+    of the flipped face where the view is flipped.
     """
 
     def __init__(
@@ -53,10 +61,9 @@ class TrainingFaces(Dataset[Batch]):
         crops: CropSource,
         rows: NDArray[np.int64],
         views: Views,
-        teacher_probs: NDArray[np.float32] | None = None,
+        teacher: TargetSource | None = None,
     ) -> None:
-        self.crops, self.rows, self.views = crops, rows, views
-        self.teacher_probs = teacher_probs
+        self.crops, self.rows, self.views, self.teacher = crops, rows, views, teacher
         self.photometric = Photometric(views.photometric_p, views.blur_max_px)
 
     def __len__(self) -> int:
@@ -78,8 +85,8 @@ class TrainingFaces(Dataset[Batch]):
             "images": torch.from_numpy(np.ascontiguousarray(self.photometric(window, rng))),
             "pyr_deg": torch.from_numpy(pyr_deg.astype(np.float32)),
         }
-        if self.teacher_probs is not None:
-            probs = torch.from_numpy(self.teacher_probs[position])
+        if self.teacher is not None:
+            probs = torch.from_numpy(self.teacher[position])
             batch["teacher_probs"] = flip_probs(probs) if flipped else probs
         return batch
 
@@ -87,25 +94,36 @@ class TrainingFaces(Dataset[Batch]):
 class EpochBatches(Sampler[list[Row]]):
     """Shuffled batches of (epoch, position), one epoch after the other through one iterator a run.
 
-    The last batch of an epoch is kept, whatever its size, unless a single face is left: batch
-    normalisation needs two, so that face joins the batch before.
+    As few batches an epoch as `batch` allows, their sizes equal to within one face, two faces at
+    least (batch normalisation needs them). Of several processes (`world`), each takes its share of
+    every batch.
+
+    sizes: faces of each batch of an epoch, over all processes.
     """
 
-    def __init__(self, n: int, batch: int, epochs: int, seed: int) -> None:
+    def __init__(
+        self, n: int, batch: int, epochs: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
         if n < 2:
             raise InputError(f"training needs at least 2 faces, found {n}")
-        self.n, self.batch, self.epochs, self.seed = n, batch, epochs, seed
-        self.per_epoch = max(1, n // batch + (n % batch > 1))
+        self.n, self.epochs, self.seed = n, epochs, seed
+        self.rank, self.world = rank, world
+        batches = max(1, min(-(-n // batch), n // 2))
+        self.sizes = [len(part) for part in np.array_split(np.arange(n), batches)]
+        if min(self.sizes) < world:
+            raise InputError(
+                f"{world} processes cannot share batches of {min(self.sizes)} faces; start fewer "
+                "processes or raise batch"
+            )
 
     def __len__(self) -> int:
-        return self.per_epoch * self.epochs
+        return len(self.sizes) * self.epochs
 
     def __iter__(self) -> Iterator[list[Row]]:
         for epoch in range(self.epochs):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
-            starts = [i * self.batch for i in range(1, self.per_epoch)]
-            for part in np.split(order, starts):
-                yield [(epoch, int(position)) for position in part]
+            for part in np.array_split(order, len(self.sizes)):
+                yield [(epoch, int(position)) for position in part[self.rank :: self.world]]
 
 
 class BaseTask(nn.Module):
@@ -155,7 +173,9 @@ def fit(
 
     Returns one row an epoch: epoch, loss, mae (degrees, on the augmented training views).
     """
-    batches = EpochBatches(len(faces), batch, epochs, seed)
+    batches = EpochBatches(
+        len(faces), batch, epochs, seed, rank=fabric.global_rank, world=fabric.world_size
+    )
     loader = DataLoader(
         faces,
         batch_sampler=batches,
@@ -163,38 +183,42 @@ def fit(
         pin_memory=fabric.device.type == "cuda",
     )
     task.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if fabric.world_size > 1:
+        synchronize(task, fabric.device)
     model, optimizer = fabric.setup(task, torch.optim.Adam(task.parameters(), lr=lr, fused=True))
     stream = iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
     history = []
-    with tqdm(total=len(batches), unit="batch") as bar:
+    with tqdm(total=len(batches), unit="batch", disable=not fabric.is_global_zero) as bar:
         for epoch in range(epochs):
-            row = _epoch(model, optimizer, stream, batches.per_epoch, fabric, bar)
+            row = _epoch(model, optimizer, stream, batches.sizes, fabric, bar)
             history.append({"epoch": epoch + 1, **row})
     return history
 
 
 def _epoch(
-    model: Any, optimizer: Any, stream: Any, n_batches: int, fabric: Any, bar: Any
+    model: Any, optimizer: Any, stream: Any, sizes: list[int], fabric: Any, bar: Any
 ) -> dict[str, float]:
-    loss_sum = mae_sum = 0.0
-    faces = 0
-    for _ in range(n_batches):
+    sums = np.zeros(3)  # loss, error, faces of this process
+    for size in sizes:
         batch = next(stream)
         losses, pyr_deg = model(batch)
-        loss = losses.mean()
+        # The batch's mean: gradients are averaged over processes, whose shares may be unequal.
+        loss = losses.sum() * fabric.world_size / size
         if not torch.isfinite(loss):
             raise InputError(
-                f"the loss is {loss.item()} after {faces} faces of an epoch; expected a finite "
-                "one: is the learning rate too high?"
+                f"the loss is {loss.item()} after {int(sums[2])} faces of an epoch; expected a "
+                "finite one: is the learning rate too high?"
             )
         fabric.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
-        faces += len(losses)
-        loss_sum += float(losses.detach().sum())
-        mae_sum += float((pyr_deg.detach() - batch["pyr_deg"]).abs().mean(-1).sum())
-        bar.set_postfix(loss=f"{loss_sum / faces:.3f}", mae=f"{mae_sum / faces:.2f}", refresh=False)
+        errors = (pyr_deg.detach() - batch["pyr_deg"]).abs().mean(-1)
+        sums += [float(losses.detach().sum()), float(errors.sum()), len(losses)]
+        mean_loss, mae = sums[:2] / sums[2]
+        bar.set_postfix(loss=f"{mean_loss:.3f}", mae=f"{mae:.2f}", refresh=False)
         bar.update()
+    own = torch.from_numpy(sums).float().to(fabric.device)
+    loss_sum, mae_sum, faces = fabric.all_reduce(own, reduce_op="sum").tolist()
     return {"loss": loss_sum / faces, "mae": mae_sum / faces}
 
 

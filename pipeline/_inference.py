@@ -5,24 +5,29 @@ from collections.abc import Iterator
 import lightning_fabric
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from hpe_core.ensemble import Offsets
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
 from hpe_core.io.crops import Crops
+from hpe_core.io.shards import share_of
+from hpe_core.networks import Network
 from hpe_core.params.machine import Compute
 
 
 def window_probs_of(
-    network: nn.Module,
+    network: Network,
     crops: Crops,
     rows: NDArray[np.int64],
     offsets: Offsets,
     fabric: lightning_fabric.Fabric,
     compute: Compute,
 ) -> Iterator[Tensor]:
-    """`each_window` at the crops' own input size. Raises InputError for offsets past the margin."""
+    """`each_window` at the crops' own input size, for this process's share of the rows.
+
+    Raises InputError for offsets past the margin.
+    """
     reach = int(np.abs(offsets).max(initial=0))
     if reach > crops.format.margin:
         raise InputError(
@@ -32,7 +37,7 @@ def window_probs_of(
     return each_window(
         network,
         crops,
-        rows,
+        share_of(rows, max(1, compute.infer_batch // len(offsets)), fabric),
         offsets,
         crops.format.size_hw,
         fabric,

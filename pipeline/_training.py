@@ -12,7 +12,7 @@ from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic
 from hpe_core.params.learning import Augment, Optim
 from hpe_core.params.machine import Compute
-from hpe_core.training import TrainingFaces, Views, fit
+from hpe_core.training import TargetSource, TrainingFaces, Views, fit
 
 
 def train(
@@ -24,13 +24,13 @@ def train(
     fabric: lightning_fabric.Fabric,
     compute: Compute,
     history: Path,
-    teacher_probs: NDArray[np.float32] | None = None,
+    teacher: TargetSource | None = None,
 ) -> None:
-    """Trains the network inside `task` and writes the history: epoch, loss, mae."""
+    """Trains the network inside `task`; the first process writes the history: epoch, loss, mae."""
     views = Views(crops.format.size_hw, seed=optim.seed, **augment.model_dump())
     epochs = fit(
         task,
-        TrainingFaces(crops, rows, views, teacher_probs),
+        TrainingFaces(crops, rows, views, teacher),
         optim.epochs,
         optim.batch,
         optim.lr,
@@ -38,5 +38,7 @@ def train(
         fabric,
         compute.workers,
     )
+    if not fabric.is_global_zero:
+        return
     with atomic(history) as temporary:
         pd.DataFrame(epochs).round(4).to_csv(temporary, index=False)

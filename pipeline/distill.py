@@ -12,7 +12,7 @@ from hpe_core.bins import BinSpec
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.files import sha256
-from hpe_core.io.targets import read_targets
+from hpe_core.io.targets import Targets
 from hpe_core.networks import StudentNet
 from hpe_core.params.learning import Augment, Distill, Ensemble
 from hpe_core.params.loading import load, load_item
@@ -42,7 +42,7 @@ def main(
     fabric, compute = start(params, distill.precision)
     source, rows = select_crops(crops, faces, where)
     crops_sha256 = sha256(crops)
-    teacher = read_targets(targets, {"K": grid.K, "d": grid.d, "crops_sha256": crops_sha256})
+    teacher = Targets(targets, {"K": grid.K, "d": grid.d, "crops_sha256": crops_sha256})
     if teacher.face_id != np.array(source.face_id)[rows].tolist():
         raise InputError(f"{targets}: its faces are not those of {crops}; run ensemble again")
     spec = BinSpec(teacher.origin.bin_deg, teacher.origin.theta_deg)
@@ -50,7 +50,9 @@ def main(
     provenance = load_pretrained(net.encoder_net, item.backbone, weights)
     task = DistillationTask(net, distill.label_weight)
     views = augment.model_copy(update={"rotate_deg": distill.rotate_deg})
-    train(task, source, rows, views, distill, fabric, compute, history, teacher.probs)
+    train(task, source, rows, views, distill, fabric, compute, history, teacher)
+    if not fabric.is_global_zero:
+        return
     origin = {
         "weights": provenance,
         "crops_sha256": crops_sha256,

@@ -12,6 +12,7 @@ from hpe_core.boxes import offset_grid
 from hpe_core.ensemble import average
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.files import sha256
+from hpe_core.io.shards import gathered
 from hpe_core.io.targets import TargetsOrigin, write_targets
 from hpe_core.params.learning import Ensemble
 from hpe_core.params.loading import load, load_item
@@ -45,8 +46,10 @@ def main(
     )
     batches = window_probs_of(base, source, rows, offsets, fabric, compute)
     means = (average(probs, base.spec) for probs in batches)
-    chunks = (tuple(part.float().cpu().numpy() for part in mean) for mean in means)
-    write_targets(targets, np.array(source.face_id)[rows].tolist(), chunks, origin)  # type: ignore[arg-type]
+    chunks = (tuple(part.cpu().numpy() for part in mean) for mean in means)
+    everything = gathered(targets, chunks, fabric)
+    if fabric.is_global_zero:
+        write_targets(targets, np.array(source.face_id)[rows].tolist(), everything, origin)
 
 
 if __name__ == "__main__":

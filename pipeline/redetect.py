@@ -27,6 +27,7 @@ from hpe_core.io.tables import (
 from hpe_core.params.faces import Boxes
 from hpe_core.params.loading import load
 from pipeline._cli import run
+from pipeline._compute import start
 
 
 def main(
@@ -41,12 +42,16 @@ def main(
     report: Path,
 ) -> None:
     rules = load(params, "boxes", Boxes)
+    fabric, _ = start(params, "32-true")
     faces = read_table(index, list(INDEX_COLUMNS))
     if rules.source == "published":
         lists = read_published(published_file(source, dataset))
         found, reasons = readable(*assign_published(faces, lists), folder)
     else:
-        found, reasons = detect_faces(faces, folder, detector(source, rules), rules.match_iou)
+        network = detector(source, rules)
+        found, reasons = detect_faces(faces, folder, network, rules.match_iou, boxes, fabric)
+    if not fabric.is_global_zero:
+        return
     missing = faces.loc[reasons.index].assign(reason=reasons)
     if rules.unmatched == "annotated":
         found = pd.concat([found, annotated(missing)]).sort_index()

@@ -10,6 +10,7 @@ import numpy as np
 
 from hpe_core.boxes import offset_grid
 from hpe_core.io.checkpoints import load_network
+from hpe_core.io.shards import gathered
 from hpe_core.io.targets import write_sweep
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Test
@@ -31,8 +32,11 @@ def main(*, params: Path, test: str, faces: Path, crops: Path, network: Path, sw
     base, _ = load_network(network)
     offsets = offset_grid(settings.K_max, 1)
     batches = window_probs_of(base, source, rows, offsets, fabric, compute)
-    angles = np.concatenate([base.spec.expectation(probs).cpu().numpy() for probs in batches])
-    write_sweep(sweep, np.array(source.face_id)[rows].tolist(), offsets, angles)
+    angles = ((base.spec.expectation(probs).cpu().numpy(),) for probs in batches)
+    everything = gathered(sweep, angles, fabric)
+    if fabric.is_global_zero:
+        face_ids = np.array(source.face_id)[rows].tolist()
+        write_sweep(sweep, face_ids, offsets, np.concatenate([part for (part,) in everything]))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ def main(
     net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), base.seed)
     provenance = load_pretrained(net.encoder_net, base.backbone, weights)
     train(BaseTask(net), source, rows, augment, base, fabric, compute, history)
+    if not fabric.is_global_zero:
+        return
     origin = {"weights": provenance, "crops_sha256": sha256(crops), "faces": len(rows)}
     save_network(net, network, base.backbone, source.format.size_hw, origin)
 

@@ -18,7 +18,7 @@ from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
-from hpe_core.io.targets import read_targets
+from hpe_core.io.targets import Targets
 from pipeline._cli import run
 
 # float16 storage moves an expected angle by at most 0.0008°; other batch sizes and thread counts
@@ -27,11 +27,11 @@ TOLERANCE_DEG = {"32-true": 0.01, "bf16-mixed": 0.5, "16-mixed": 0.1}
 
 
 def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> None:
-    cached = read_targets(targets, {"base_sha256": sha256(network), "crops_sha256": sha256(crops)})
+    cached = Targets(targets, {"base_sha256": sha256(network), "crops_sha256": sha256(crops)})
     base, _ = load_network(network)
     source, origin = Crops(crops), cached.origin
     rng = np.random.default_rng(seed)
-    sample = np.sort(rng.choice(len(cached.face_id), min(rows, len(cached.face_id)), replace=False))
+    sample = np.sort(rng.choice(len(cached), min(rows, len(cached)), replace=False))
     row_of = {face: row for row, face in enumerate(source.face_id)}
     crop_rows = np.array([row_of[cached.face_id[row]] for row in sample])
     fabric = lightning_fabric.Fabric(devices=1, precision=origin.precision)  # type: ignore[arg-type]
@@ -43,13 +43,14 @@ def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> 
     pyr_deg = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in again])
     probs = np.concatenate([mean.cpu().numpy() for mean, _, _ in again])
     difference = np.abs(pyr_deg - cached.pyr_deg[sample]).max(axis=1)
-    stored = cached.probs[sample] @ base.spec.centers_deg.numpy()
+    cached_probs = np.stack([cached[int(row)] for row in sample])
+    stored = cached_probs @ base.spec.centers_deg.numpy()
     difference = np.maximum(difference, np.abs(pyr_deg - stored).max(axis=1))
     worst = int(difference.argmax())
     limit = TOLERANCE_DEG[origin.precision]
     print(
-        f"{targets}: {len(sample)} of {len(cached.face_id)} rows recomputed; largest difference "
-        f"{difference[worst]:.5f} degrees, {np.abs(probs - cached.probs[sample]).max():.1e} in "
+        f"{targets}: {len(sample)} of {len(cached)} rows recomputed; largest difference "
+        f"{difference[worst]:.5f} degrees, {np.abs(probs - cached_probs).max():.1e} in "
         f"probability"
     )
     if difference[worst] > limit:

@@ -19,7 +19,8 @@ def stages() -> dict[str, dict[str, Any]]:
 
 
 def module_of(stage: dict[str, Any]) -> str:
-    return shlex.split(stage["cmd"])[2]
+    words = shlex.split(stage["cmd"])
+    return words[words.index("-m") + 1]
 
 
 @cache

@@ -110,6 +110,11 @@ def test_the_machine_changes_nothing(changed):
     assert changed("params.yaml", set_param("compute", "infer_batch", 7)) == set()
 
 
+def test_how_many_processes_run_a_stage_changes_nothing(project, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "HPE_LAUNCH", "torchrun --nproc-per-node=2 --no-python")
+    assert would_run(project) == set()
+
+
 def test_boxes_re_run_detection_and_all_after_it(changed):
     ran = changed("params.yaml", set_param("boxes", "score", 0.4))
     assert {"redetect@AFLW", "crop@AFLW", "train_base@p2", "tables"} <= ran

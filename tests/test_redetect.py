@@ -71,7 +71,8 @@ def corpus(tmp_path):
 
 
 def run(folder, source="net.onnx", kind="detector", **rules):
-    content = {"boxes": RULES | {"source": kind} | rules}
+    compute = {"device": "cpu", "workers": 0, "infer_batch": 8}
+    content = {"boxes": RULES | {"source": kind} | rules, "compute": compute}
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     redetect.main(
         params=folder / "params.yaml",

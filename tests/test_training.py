@@ -113,8 +113,9 @@ def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():
     ("n", "batch", "sizes"),
     [
         pytest.param(8, 4, [4, 4], id="even"),
-        pytest.param(10, 4, [4, 4, 2], id="a-short-last-batch"),
-        pytest.param(9, 4, [4, 5], id="a-single-face-joins-the-batch-before"),
+        pytest.param(10, 4, [4, 3, 3], id="uneven"),
+        pytest.param(9, 8, [5, 4], id="a-single-face-more-than-a-batch"),
+        pytest.param(3, 2, [3], id="two-faces-at-least"),
         pytest.param(3, 8, [3], id="fewer-faces-than-a-batch"),
     ],
 )
@@ -125,6 +126,20 @@ def test_every_face_once_an_epoch_and_no_batch_of_one(n, batch, sizes):
         seen = sorted(p for rows in batches for e, p in rows if e == epoch)
         assert seen == list(range(n))
     assert len(batches) == len(EpochBatches(n, batch, 2, 0))
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_every_batch(world):
+    whole = list(EpochBatches(23, 8, 2, 5))
+    shares = [list(EpochBatches(23, 8, 2, 5, rank, world)) for rank in range(world)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert sorted(batch) == sorted(row for part in parts for row in part)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_process_without_a_face_is_an_error():
+    with pytest.raises(InputError, match="5 processes cannot share batches of 4 faces"):
+        EpochBatches(8, 4, 1, 0, rank=0, world=5)
 
 
 def test_one_face_is_no_training_set():

@@ -14,9 +14,7 @@ from torchvision import models
 from hpe_core.bins import BinSpec
 from hpe_core.errors import InputError
 from hpe_core.io.files import atomic
-from hpe_core.networks import IMAGENET_MEAN, IMAGENET_STD, BaseNet, Encoder, StudentNet
-
-Network = BaseNet | StudentNet
+from hpe_core.networks import IMAGENET_MEAN, IMAGENET_STD, BaseNet, Encoder, Network, StudentNet
 
 
 def save_network(

@@ -192,15 +192,16 @@ def _centred_inside(found: Detections, width: int, height: int) -> Detections:
 def _open_session(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such detector; expected a YOLOv5 export (.onnx)")
-    available = onnxruntime.get_available_providers()
-    wanted = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        own = {"device_id": torch.cuda.current_device()}  # of this process, where there are several
+        providers.insert(0, ("CUDAExecutionProvider", own))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads = torch.get_num_threads()  # one each where torchrun starts several
     # Idle threads sleep: spinning would take the cores from the threads that decode images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(
-            path.as_posix(), options, providers=[name for name in wanted if name in available]
-        )
+        return onnxruntime.InferenceSession(path.as_posix(), options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exceptions share no narrower base class
         raise InputError(f"{path}: ONNX Runtime cannot load it: {error}") from error

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+import lightning_fabric
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from hpe_core.errors import UnreadableImageError
 from hpe_core.io.detector import NOTHING, Detections, Detector
 from hpe_core.io.images import read_image
+from hpe_core.io.shards import gathered, share_of
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX
 from hpe_core.matching import match, why_unmatched
 
@@ -26,31 +28,55 @@ Decoded = NDArray[np.uint8] | UnreadableImageError
 
 
 def detect_faces(
-    faces: pd.DataFrame, folder: Path, detector: Detector, min_iou: float
+    faces: pd.DataFrame,
+    folder: Path,
+    detector: Detector,
+    min_iou: float,
+    boxes: Path,
+    fabric: lightning_fabric.Fabric,
 ) -> tuple[pd.DataFrame, pd.Series]:
     """The rows of `faces` that were found, with their box columns, and row → reason for the others.
 
     faces: an index (io/tables.py); folder: what its `image` is relative to; min_iou: overlap with
     the annotated box below which a detection is another face. Boxes are the detector's own.
     Each image is decoded once, however many faces it holds. An unreadable image is a reason.
+    Several processes share the images; the first gets all faces, the others none. boxes: the file
+    that the first will write.
     """
-    rows_of = faces.groupby("image", sort=False).indices
-    annot_xyxy = faces[ANNOTATED_BOX].to_numpy()
     measured = np.full((len(faces), len(MEASURED)), np.nan)
     reasons = np.full(len(faces), "", dtype=object)
-    with tqdm(total=len(rows_of), unit="image", desc=folder.name) as bar:
-        for name, image, found in detected(folder, [str(name) for name in rows_of], detector):
-            rows = rows_of[name]
-            if isinstance(image, UnreadableImageError):
-                reasons[rows] = UNREADABLE + image.reason
-            else:
-                size_wh = (image.shape[1], image.shape[0])
-                measured[rows], reasons[rows] = measure(annot_xyxy[rows], found, size_wh, min_iou)
-            bar.update()
+    own = measure_images(faces, folder, detector, min_iou, fabric)
+    for rows, values, texts in gathered(boxes, own, fabric):
+        measured[rows], reasons[rows] = values, texts
     table = faces.assign(box_source="detected")
     table[MEASURED] = measured
     missing = reasons != ""
     return table[~missing], pd.Series(reasons[missing], index=faces.index[missing], dtype=object)
+
+
+def measure_images(
+    faces: pd.DataFrame,
+    folder: Path,
+    detector: Detector,
+    min_iou: float,
+    fabric: lightning_fabric.Fabric,
+) -> Iterator[tuple[NDArray, ...]]:
+    """Image by image of this process's share: rows of `faces`, their `MEASURED` and reasons."""
+    rows_of = faces.groupby("image", sort=False).indices
+    annot_xyxy = faces[ANNOTATED_BOX].to_numpy()
+    names = share_of([str(name) for name in rows_of], detector.batch, fabric)
+    hidden = not fabric.is_global_zero
+    with tqdm(total=len(names), unit="image", desc=folder.name, disable=hidden) as bar:
+        for name, image, found in detected(folder, names, detector):
+            rows = np.asarray(rows_of[name])
+            if isinstance(image, UnreadableImageError):
+                values = np.full((len(rows), len(MEASURED)), np.nan)
+                texts = [UNREADABLE + image.reason] * len(rows)
+            else:
+                size_wh = (image.shape[1], image.shape[0])
+                values, texts = measure(annot_xyxy[rows], found, size_wh, min_iou)
+            yield rows, values, np.array(texts, dtype=np.str_)
+            bar.update()
 
 
 def measure(

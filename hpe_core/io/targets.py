@@ -1,8 +1,8 @@
 """The ensemble's probabilities, computed once and read by every student; and a sweep's angles.
 
-Rows are collected in memory (145 MB for 300W-LP) and the file is written in one go, under a
-temporary name: HDF5 files written in place are lost or silently zeroed when a process dies.
-A teacher that is killed starts again.
+Rows are written as they come and read as they are asked for: memory does not grow with the corpus.
+The file has a temporary name until it is whole: HDF5 files written in place are lost or silently
+zeroed when a process dies. A teacher that is killed starts again.
 """
 
 from collections.abc import Iterable
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from hpe_core.errors import InputError
 from hpe_core.io.files import atomic
+from hpe_core.io.shards import Arrays, blocks
 
 _ROWS_PER_CHUNK = 64
+_ROWS_PER_WRITE = 16 * _ROWS_PER_CHUNK
 
 
 @dataclass(frozen=True)
@@ -35,66 +37,75 @@ class TargetsOrigin:
     views: str
 
 
-@dataclass(frozen=True)
-class Targets:
-    """probs (N, 3, n_bins) float32, each row summing to 1; pyr_deg, std_deg (N, 3); face_id (N)."""
-
-    probs: NDArray[np.float32]
-    pyr_deg: NDArray[np.float32]
-    std_deg: NDArray[np.float32]
-    face_id: list[str]
-    origin: TargetsOrigin
-
-
 def write_targets(
     path: Path,
     face_ids: list[str],
-    chunks: Iterable[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]],
+    chunks: Iterable[Arrays],
     origin: TargetsOrigin,
 ) -> None:
-    """chunks: (probs, pyr_deg, std_deg) of consecutive rows, in the order of `face_ids`."""
+    """chunks: float32 (probs, pyr_deg, std_deg) of consecutive rows, in the order of `face_ids`."""
     n, row = len(face_ids), 0
-    probs = np.empty((n, 3, origin.n_bins), np.float16)
-    pyr_deg, std_deg = np.empty((n, 3), np.float32), np.empty((n, 3), np.float32)
-    for some_probs, some_pyr, some_std in chunks:
-        rows = slice(row, row + len(some_probs))
-        probs[rows], pyr_deg[rows], std_deg[rows] = some_probs, some_pyr, some_std
-        row += len(some_probs)
-    if row != n:
-        raise ValueError(f"{path}: {n} faces, but targets of {row}")
+    layout = {"probs": ("f2", origin.n_bins), "pyr_deg": ("f4",), "std_deg": ("f4",)}
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, data in (("probs", probs), ("pyr_deg", pyr_deg), ("std_deg", std_deg)):
-            rows_a_chunk = (min(_ROWS_PER_CHUNK, max(n, 1)), *data.shape[1:])
-            file.create_dataset(name, data=data, chunks=rows_a_chunk, fletcher32=True)
+        datasets = [
+            file.create_dataset(
+                name,
+                (n, 3, *last),
+                dtype,
+                chunks=(min(_ROWS_PER_CHUNK, max(n, 1)), 3, *last),
+                fletcher32=True,
+            )
+            for name, (dtype, *last) in layout.items()
+        ]
+        for block in blocks(chunks, _ROWS_PER_WRITE):
+            rows = slice(row, row + len(block[0]))
+            for dataset, values in zip(datasets, block, strict=True):
+                dataset[rows] = values
+            row = rows.stop
+        if row != n:
+            raise ValueError(f"{path}: {n} faces, but targets of {row}")
         file.create_dataset("face_id", data=face_ids, dtype=h5py.string_dtype())
         file.attrs.update(asdict(origin))
 
 
-def read_targets(path: Path, expected: dict[str, object] | None = None) -> Targets:
-    """Everything in memory (145 MB for 300W-LP as float16, twice that as read).
+class Targets:
+    """Cached targets. Opened on first use, so they can be handed to worker processes.
 
+    `face_id` (N), `pyr_deg` and `std_deg` (N x 3) degrees, `origin`; an index gives probabilities.
     expected: attributes that the file must have, such as {"K": 15, "base_sha256": …}. Raises
-    InputError naming the attribute and both values where one differs.
+    InputError naming the attribute and both values where one differs, or where there is no file.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such targets; run the ensemble stage")
-    with h5py.File(path) as file:
-        attributes = {k: v.item() if hasattr(v, "item") else v for k, v in file.attrs.items()}
+
+    def __init__(self, path: Path, expected: dict[str, object] | None = None) -> None:
+        self.path = path
+        self._file: h5py.File | None = None
+        if not path.exists():
+            raise InputError(f"{path}: no such targets; run the ensemble stage")
+        with h5py.File(path) as file:
+            attributes = {k: v.item() if hasattr(v, "item") else v for k, v in file.attrs.items()}
+            self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
+            self.pyr_deg: NDArray[np.float32] = file["pyr_deg"][:]
+            self.std_deg: NDArray[np.float32] = file["std_deg"][:]
         for name, value in (expected or {}).items():
             if attributes.get(name) != value:
                 raise InputError(
                     f"{path}: made with {name} = {attributes.get(name)!r}, but {value!r} is asked "
                     "for; run the ensemble stage again"
                 )
-        probs = file["probs"][:].astype(np.float32)
-        probs /= probs.sum(-1, keepdims=True)
-        return Targets(
-            probs,
-            file["pyr_deg"][:],
-            file["std_deg"][:],
-            file["face_id"].asstr()[:].tolist(),
-            TargetsOrigin(**attributes),
-        )
+        self.origin = TargetsOrigin(**attributes)
+
+    def __len__(self) -> int:
+        return len(self.face_id)
+
+    def __getitem__(self, row: int) -> NDArray[np.float32]:
+        """The ensemble's probabilities (3, n_bins), each angle's summing to 1."""
+        if self._file is None:
+            self._file = h5py.File(self.path)
+        probs = self._file["probs"][row].astype(np.float32)
+        return probs / probs.sum(-1, keepdims=True)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}  # an open HDF5 file must not cross a process
 
 
 def write_sweep(

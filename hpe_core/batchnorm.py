@@ -1,0 +1,44 @@
+"""Batch normalisation over a batch that several training processes share.
+
+torch.nn.SyncBatchNorm does it on GPUs, and refuses the CPU. There, this module does, so that
+training over several processes can be tested, and used, where there is no GPU.
+"""
+
+import torch
+import torch.distributed.nn.functional as shared
+from torch import Tensor, nn
+
+
+def synchronize(network: nn.Module, device: torch.device) -> None:
+    """Makes every BatchNorm2d of a network use the statistics of all processes' examples.
+
+    Changes the network in place; parameters, buffers and their names stay. Needs an initialised
+    process group.
+    """
+    if device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _SyncBatchNorm2d
+
+
+class _SyncBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d as torchvision's networks use it: affine, with running statistics."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(images)
+        count = torch.tensor([images.numel() / images.shape[1]], device=images.device)
+        torch.distributed.all_reduce(count)
+        over = (0, 2, 3)
+        mean = shared.all_reduce(images.sum(over)) / count
+        centred = images - mean[:, None, None]
+        variance = shared.all_reduce(centred.square().sum(over)) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1  # type: ignore[operator, assignment]
+            self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]
+            unbiased = variance * count / (count - 1)
+            self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr, arg-type]
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale[:, None, None] + self.bias[:, None, None]
