@@ -8,7 +8,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo checkout test check lock detector lock-detector
+.PHONY: demo checkout test check bench lock detector lock-detector
 .DELETE_ON_ERROR:
 
 demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
@@ -21,6 +21,9 @@ checkout:
 
 test: check  ## lint, types and the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadscope
+
+bench: .venv/.installed  ## against the obvious programs and the limits: half an hour, idle machine
+	python -m tests.bench
 
 check: .venv/.installed
 	ruff check .

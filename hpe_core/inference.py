@@ -1,29 +1,21 @@
 """Predictions of a trained network over many crops, on whatever device there is."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import lightning_fabric
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from hpe_core.cropping import CropSource
 from hpe_core.ensemble import Offsets, window_probs
 from hpe_core.networks import Network, folded, predict_probs
 
-
-class _Rows(Dataset[Tensor]):
-    def __init__(self, crops: CropSource, rows: NDArray[np.int64]) -> None:
-        self.crops, self.rows = crops, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, position: int) -> Tensor:
-        return torch.from_numpy(self.crops[int(self.rows[position])].copy())
+_AHEAD = 2  # batches of crops read before they are needed
 
 
 def each_window(
@@ -34,24 +26,38 @@ def each_window(
     size_hw: tuple[int, int],
     fabric: lightning_fabric.Fabric,
     batch: int,
-    workers: int,
 ) -> Iterator[Tensor]:
     """Probabilities of every offset window of the chosen rows, in their order.
 
     Yields (faces, S, 3, n_bins) float32 on the device; a progress bar counts faces.
     """
-    loader = DataLoader(
-        _Rows(crops, rows),
-        batch_size=max(1, batch // len(offsets)),
-        num_workers=workers,
-    )
     model = fabric.setup_module(
         folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     )
     predict: Callable[[Tensor], Tensor] = lambda images: predict_probs(model, images)  # noqa: E731
+    faces = max(1, batch // len(offsets))
     with tqdm(total=len(rows), unit="face", disable=not fabric.is_global_zero) as bar:
-        for some in loader:
+        for some in _read_ahead(crops, rows, faces):
             with torch.inference_mode():
                 moved = some.to(fabric.device)
                 yield from window_probs(predict, moved, offsets, size_hw, batch)
             bar.update(len(some))
+
+
+def _read_ahead(crops: CropSource, rows: NDArray[np.int64], batch: int) -> Iterator[Tensor]:
+    """uint8 (faces, h + 2m, w + 2m, 3), read by threads while the network is at work.
+
+    Not by processes: after a fork, each page that the network writes to would be copied first.
+    """
+
+    def read(some: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.stack([crops[int(row)] for row in some]))
+
+    waiting: deque[Future[Tensor]] = deque()
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        for start in range(0, len(rows), batch):
+            waiting.append(pool.submit(read, rows[start : start + batch]))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -42,5 +42,4 @@ def window_probs_of(
         crops.format.size_hw,
         fabric,
         compute.infer_batch,
-        compute.workers,
     )

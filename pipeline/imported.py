@@ -55,9 +55,7 @@ def main(
     )
     net = load_published(network, item.backbone)
     rows, centre = np.arange(len(table)), offset_grid(0, 1)
-    batches = each_window(
-        net, crops, rows, centre, size_hw, fabric, compute.infer_batch, compute.workers
-    )
+    batches = each_window(net, crops, rows, centre, size_hw, fabric, compute.infer_batch)
     pyr_deg = np.concatenate([net.spec.expectation(probs[:, 0]).cpu().numpy() for probs in batches])
     bands = mae_by_yaw(pyr_deg, crops.pyr_deg, settings.yaw_bands_deg)
     write_json({**summary(pyr_deg, crops.pyr_deg), "abs_yaw": bands}, metrics)

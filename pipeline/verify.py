@@ -37,7 +37,7 @@ def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> 
     fabric = lightning_fabric.Fabric(devices=1, precision=origin.precision)  # type: ignore[arg-type]
     offsets = offset_grid(origin.K, origin.d)
     batches = each_window(
-        base, source, crop_rows, offsets, source.format.size_hw, fabric, batch=256, workers=0
+        base, source, crop_rows, offsets, source.format.size_hw, fabric, batch=256
     )
     again = [average(probs, base.spec) for probs in batches]
     pyr_deg = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in again])

@@ -154,7 +154,7 @@ def test_order_and_bytes_do_not_depend_on_reading_ahead(corpus, monkeypatch, in_
 def test_reading_ahead_is_bounded(corpus, monkeypatch):
     monkeypatch.setattr(redetection, "IN_FLIGHT", 3)
     names = iter(["one.png"] * 20)
-    images = redetection.decoded(corpus / "corpus", names)
+    images = redetection.read_ahead(corpus / "corpus", names, lambda image: image)
     next(images)
     assert len(list(names)) == 17  # three were asked for
     assert len(list(images)) == 2

@@ -55,6 +55,15 @@ class Placement:
         return bbox_xyxy * np.tile(self.scale_xy, 2) + np.tile(self.offset_xy, 2)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the network takes it: its input (3 x height x width) and where it lies."""
+
+    input: NDArray[np.floating]
+    placement: Placement
+    size_wh: tuple[int, int]
+
+
 class Detector:
     """A YOLOv5 export that finds faces. Whatever its classes are, all of them count as a face.
 
@@ -91,27 +100,34 @@ class Detector:
 
         A face may reach past its image's edge, by the border at most; its centre never does.
         """
+        return self.detect_prepared([self.prepare(image) for image in images])
+
+    def prepare(self, image: Image) -> Prepared:
+        """What needs no network; meant for other threads than the network's."""
+        canvas, placement = letterbox(image, self.size_hw, self.border)
+        planes = np.ascontiguousarray(canvas.transpose(2, 0, 1)) / self._dtype(255)
+        return Prepared(planes, placement, (image.shape[1], image.shape[0]))
+
+    def detect_prepared(self, images: Sequence[Prepared]) -> list[Detections]:
+        """`detect`, of images that `prepare` has prepared."""
         batches = (images[i : i + self.batch] for i in range(0, len(images), self.batch))
         return [detections for batch in batches for detections in self._detect_batch(batch)]
 
-    def _detect_batch(self, images: Sequence[Image]) -> Iterator[Detections]:
-        canvases, placements = zip(
-            *(letterbox(image, self.size_hw, self.border) for image in images), strict=True
-        )
-        rows = self._fixed_batch or len(images)
-        blob = np.zeros((rows, 3, *self.size_hw), dtype=self._dtype)
-        blob[: len(images)] = np.stack(canvases).transpose(0, 3, 1, 2)
-        blob /= 255
+    def _detect_batch(self, images: Sequence[Prepared]) -> Iterator[Detections]:
+        blob = np.stack([image.input for image in images])
+        if self._fixed_batch:
+            missing = self._fixed_batch - len(images)
+            blob = np.pad(blob, [(0, missing), (0, 0), (0, 0), (0, 0)])
         try:
             output = self._session.run(None, {self._input: blob})[0]
         except Exception as error:  # ONNX Runtime's own exceptions share no narrower base class
             raise InputError(f"{self.path}: cannot run on a {blob.shape} input: {error}") from error
         layout = layout_of(output.shape, self.size_hw, str(self.path))
-        for image, row, placement in zip(images, output, placements, strict=False):
+        for image, row in zip(images, output, strict=False):
             bbox_xyxy, score = decode(row.astype(np.float32), layout, self.score, str(self.path))
             kept = nms(torch.from_numpy(bbox_xyxy), torch.from_numpy(score), self.nms_iou).numpy()
-            found = Detections(placement.to_image(bbox_xyxy[kept]), score[kept])
-            yield _centred_inside(found, image.shape[1], image.shape[0])
+            found = Detections(image.placement.to_image(bbox_xyxy[kept]), score[kept])
+            yield _centred_inside(found, *image.size_wh)
 
 
 def layout_of(shape: Sequence[int], size_hw: tuple[int, ...], name: str) -> Layout:

@@ -1,10 +1,11 @@
-"""Every face of an index, looked for in its image: decode ahead, detect, match."""
+"""Every face of an index, looked for in its image: read ahead, detect, match."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import lightning_fabric
 import numpy as np
@@ -13,18 +14,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hpe_core.errors import UnreadableImageError
-from hpe_core.io.detector import NOTHING, Detections, Detector
+from hpe_core.io.detector import NOTHING, Detections, Detector, Prepared
 from hpe_core.io.images import read_image
 from hpe_core.io.shards import gathered, share_of
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX
 from hpe_core.matching import match, why_unmatched
 
-IN_FLIGHT = 32  # images decoded ahead of the network: bounds the memory
-THREADS = 2  # that decode; the network uses all cores anyway
+IN_FLIGHT = 32  # images read ahead of the network: bounds the memory
 MEASURED = [*DETECTED_BOX, "det_score", "match_iou"]
 UNREADABLE = "unreadable image: "  # begins the reason of a face that cannot be cropped either
 
-Decoded = NDArray[np.uint8] | UnreadableImageError
+T = TypeVar("T")
 
 
 def detect_faces(
@@ -73,8 +73,7 @@ def measure_images(
                 values = np.full((len(rows), len(MEASURED)), np.nan)
                 texts = [UNREADABLE + image.reason] * len(rows)
             else:
-                size_wh = (image.shape[1], image.shape[0])
-                values, texts = measure(annot_xyxy[rows], found, size_wh, min_iou)
+                values, texts = measure(annot_xyxy[rows], found, image.size_wh, min_iou)
             yield rows, values, np.array(texts, dtype=np.str_)
             bar.update()
 
@@ -93,22 +92,31 @@ def measure(
 
 def detected(
     folder: Path, names: Sequence[str], detector: Detector
-) -> Iterator[tuple[str, Decoded, Detections]]:
+) -> Iterator[tuple[str, Prepared | UnreadableImageError, Detections]]:
     """(name, image, its faces) for each name, in order. An unreadable image is its error."""
-    images = zip(names, decoded(folder, names), strict=True)
+    images = zip(names, read_ahead(folder, names, detector.prepare), strict=True)
     while batch := list(islice(images, detector.batch)):
-        readable = [image for _, image in batch if isinstance(image, np.ndarray)]
-        found = iter(detector.detect(readable))
+        readable = [image for _, image in batch if isinstance(image, Prepared)]
+        found = iter(detector.detect_prepared(readable))
         for name, image in batch:
-            yield name, image, next(found) if isinstance(image, np.ndarray) else NOTHING
+            yield name, image, next(found) if isinstance(image, Prepared) else NOTHING
 
 
-def decoded(folder: Path, names: Iterable[str]) -> Iterator[Decoded]:
-    """The images in order, `IN_FLIGHT` of them read ahead in threads."""
-    waiting: deque[Future[Decoded]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+def read_ahead(
+    folder: Path, names: Iterable[str], prepare: Callable[[NDArray[np.uint8]], T]
+) -> Iterator[T | UnreadableImageError]:
+    """The images, read and prepared, in order; threads are `IN_FLIGHT` of them ahead."""
+
+    def read(path: Path) -> T | UnreadableImageError:
+        try:
+            return prepare(read_image(path))
+        except UnreadableImageError as error:
+            return error
+
+    waiting: deque[Future[T | UnreadableImageError]] = deque()
+    with ThreadPoolExecutor() as pool:
         for name in names:
-            waiting.append(pool.submit(_read, folder / name))
+            waiting.append(pool.submit(read, folder / name))
             if len(waiting) == IN_FLIGHT:
                 yield waiting.popleft().result()
         while waiting:
@@ -117,16 +125,9 @@ def decoded(folder: Path, names: Iterable[str]) -> Iterator[Decoded]:
 
 def unreadable_images(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """Name → reason, of the images that cannot be decoded."""
-    images = zip(names, decoded(folder, names), strict=True)
+    images = zip(names, read_ahead(folder, names, lambda image: None), strict=True)
     return {
         name: UNREADABLE + image.reason
         for name, image in tqdm(images, total=len(names), unit="image", desc=folder.name)
         if isinstance(image, UnreadableImageError)
     }
-
-
-def _read(path: Path) -> Decoded:
-    try:
-        return read_image(path)
-    except UnreadableImageError as error:
-        return error

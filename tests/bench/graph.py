@@ -1,0 +1,108 @@
+"""`dvc repro` where nothing changed: on the demo, and on as many files as the real corpora have."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.bench.measuring import PAIRS, Row, seconds
+
+ROOT = Path(__file__).parents[2]
+# Images of 300W-LP's parts, each with a label and a mirrored twin; of AFLW's folders; of BIWI's.
+LANDMARKED = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}
+FLICKR = {"0": 7000, "2": 7000, "3": 6999}
+VIDEOS, FRAMES = 24, 646
+
+
+def no_op_repro(folder: Path) -> list[Row]:
+    return [_row("the demo", ROOT, 10), _row("301,000 small files", large(folder), 120)]
+
+
+def _row(what: str, checkout: Path, limit: float) -> Row:
+    """The median of several runs; the target is met while it takes at most `limit` seconds."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def repro() -> None:
+        run = subprocess.run(
+            ["dvc", "repro"], cwd=checkout, env=environment, capture_output=True, text=True
+        )
+        if run.returncode or "Running stage" in run.stdout:
+            raise RuntimeError(f"{checkout}: not up to date: {run.stdout[-500:]} {run.stderr}")
+
+    repro()
+    times = sorted(seconds(repro) for _ in range(PAIRS))
+    ratios = [limit / time for time in times]
+    middle = len(times) // 2
+    return Row(
+        f"`dvc repro` with nothing to do, {what}", "seconds", times[middle], limit,
+        ratios[middle], ratios, "the limit in seconds", 1.0,
+    )  # fmt: skip
+
+
+def large(folder: Path) -> Path:
+    """A checkout of the paper's profile in which everything is up to date, and nothing is real."""
+    corpora, checkout = folder / "corpora", folder / "checkout"
+    for path in paths(corpora):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{path}\n")
+    for name in ("hpe_core", "pipeline", "data/published", "data/pretrained", "data/detector"):
+        shutil.copytree(ROOT / name, checkout / name)
+    shutil.copytree(ROOT / ".dvc/plots", checkout / ".dvc/plots")
+    shutil.copy(ROOT / "dvc.yaml", checkout)
+    params: dict[str, Any] = yaml.safe_load((ROOT / "pipeline/profiles/paper.yaml").read_text())
+    params["data"]["root"] = str(corpora)
+    params["boxes"]["path"] = "data/detector/yolov5n-demo.onnx"
+    (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+    (checkout / "metrics/imported").mkdir(parents=True)
+    call = [sys.executable, "-m", "dvc"]
+    for words in (["init", "--no-scm"], ["config", "core.site_cache_dir", str(folder / "site")]):
+        subprocess.run([*call, *words], cwd=checkout, check=True, capture_output=True)
+    plant_outputs(checkout)
+    subprocess.run([*call, "commit", "-f", "dvc.yaml"], cwd=checkout, check=True)
+    return checkout
+
+
+def plant_outputs(checkout: Path) -> None:
+    """Something in the place of every output."""
+    from dvc.repo import Repo
+
+    with Repo(str(checkout)) as repo:
+        outs = [Path(out.fs_path) for stage in repo.index.stages for out in stage.outs]
+    for path in outs:
+        path = path if path.suffix else path / "something.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{path}\n")
+
+
+def paths(corpora: Path) -> list[Path]:
+    landmarked = [
+        corpora / "300W_LP" / f"{part}{twin}" / f"{part}_{number:06d}{ending}"
+        for part, images in LANDMARKED.items()
+        for twin in ("", "_Flip")
+        for number in range(images)
+        for ending in (".jpg", ".mat")
+    ]
+    tests = [
+        corpora / "AFLW2000" / f"image{number:05d}{ending}"
+        for number in range(2000)
+        for ending in (".jpg", ".mat")
+    ]
+    flickr = [
+        corpora / "AFLW/data/flickr" / part / f"image{number:05d}.jpg"
+        for part, images in FLICKR.items()
+        for number in range(images)
+    ]
+    biwi = [
+        corpora / f"BIWI/hpdb/{video:02d}" / f"frame_{number:05d}{ending}"
+        for video in range(1, VIDEOS + 1)
+        for number in range(FRAMES)
+        for ending in ("_rgb.png", "_pose.txt")
+    ]
+    return [*landmarked, *tests, *flickr, corpora / "AFLW/aflw.sqlite", *biwi]

@@ -1,0 +1,147 @@
+"""The benchmark's references compute what the pipeline computes; its table says what was found."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tiny_project import ROOT
+
+from hpe_core.augment import Photometric
+from hpe_core.bins import BinSpec
+from hpe_core.boxes import offset_grid
+from hpe_core.ensemble import average
+from hpe_core.inference import each_window
+from hpe_core.networks import BaseNet
+from hpe_core.training import BaseTask, TrainingFaces, Views, fit, seeded
+from tests.bench import material, references, scale, table
+from tests.bench.measuring import from_times
+from tests.bench.rows import cells
+
+PX = 32
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    return material.photographs(tmp_path_factory.mktemp("photographs"), 5)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Not all weights as they were drawn: a network of fresh ones looks at nothing much."""
+    net = material.network("resnet8").train()
+    with torch.no_grad():
+        for _ in range(5):
+            net(torch.randn(16, 3, PX, PX))
+    return net.eval()
+
+
+def windows(network, crops, offsets):
+    rows = np.arange(len(crops))
+    return torch.cat(
+        list(each_window(network, crops, rows, offsets, (PX, PX), material.fabric(), 64))
+    )
+
+
+def test_teacher(faces, network, tmp_path):
+    crops = material.crops_of(tmp_path / "c.h5", faces, PX, 6)
+    ours, _, _ = average(windows(network, crops, offset_grid(6, 3)), network.spec)
+    theirs = references.teacher(network, faces, 6, 3, (PX, PX))
+    other = references.teacher(network, faces, 3, 3, (PX, PX))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5)
+    assert (other - theirs).abs().max() > 1e-4, "this network cannot tell"
+
+
+def test_sweep(faces, network, tmp_path):
+    crops = material.crops_of(tmp_path / "c.h5", faces, PX, 4)
+    pyr_deg = torch.from_numpy(crops.pyr_deg).float()
+    swept = network.spec.expectation(windows(network, crops, offset_grid(4, 1)))
+    theirs = references.sweep(
+        lambda offsets: network.spec.expectation(windows(network, crops, offsets)), pyr_deg, 4
+    )
+    ours = cells(swept, offset_grid(4, 1), pyr_deg, 4)
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert len(ours) == 5 * 4
+    assert max(theirs.values()) - min(theirs.values()) > 0.01, "this network cannot tell"
+
+
+@pytest.mark.parametrize("codec", ["raw", "png"])
+def test_training_view(faces, tmp_path, codec):
+    crops = material.crops_of(tmp_path / "c.h5", faces, PX, 8, codec)
+    views = Views((PX, PX), 0.5, 15.0, photometric_p=0.0, blur_max_px=3, seed=4)
+    training = TrainingFaces(crops, np.arange(5), views)
+    for row, face in enumerate(faces):
+        rng = np.random.default_rng([4, 2, row + 1])
+        image, pyr_deg = references.training_view(
+            face, lambda image: {"image": image}, (PX, PX), 8, rng
+        )
+        item = training[(2, row)]
+        np.testing.assert_array_equal(item["images"], image)
+        np.testing.assert_allclose(item["pyr_deg"], pyr_deg, rtol=1e-6)
+
+
+def test_photometric_steps():
+    """The same steps with the same settings: ours differ in how they compute two of them."""
+
+    def described(step) -> tuple:
+        inner = tuple(map(described, getattr(step, "transforms", ())))
+        settings = {} if inner else step.get_transform_init_args()
+        return type(step).__name__, step.p, inner, str(settings)
+
+    ours, theirs = Photometric(0.5, 7)._chain, references.photometric(0.5, 7)
+    assert described(ours) == described(theirs)
+
+
+def test_training_step(faces, tmp_path):
+    crops = material.crops_of(tmp_path / "c.h5", faces, PX, 4)
+    views = Views((PX, PX), 0.0, 0.0, photometric_p=0.0, blur_max_px=3, seed=0)
+    tasks = [BaseTask(seeded(lambda: BaseNet("resnet8", [BinSpec()]), 0)) for _ in range(2)]
+    fit(tasks[0], TrainingFaces(crops, np.arange(5), views), 1, 5, 1e-3, 0, material.fabric(), 0)
+    batch = {
+        "images": torch.from_numpy(np.stack([crops[row][4:-4, 4:-4] for row in range(5)])),
+        "pyr_deg": torch.from_numpy(crops.pyr_deg).float(),
+    }
+    tasks[1].train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(tasks[1].parameters(), lr=1e-3, fused=True)
+    references.training_step(tasks[1], optimizer, batch)
+    first, second = (task.network.regression_net.weight for task in tasks)
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-5)  # a step moves them by 1e-3
+
+
+def test_evaluation(faces, network, tmp_path):
+    extreme = (*faces[0][:2], np.array([0.0, 120, 0]))
+    crops = material.crops_of(tmp_path / "c.h5", faces, PX, 0, rule="published")
+    angles = network.spec.expectation(windows(network, crops, offset_grid(0, 1))[:, 0])
+    ours = np.abs(angles.numpy() - crops.pyr_deg).mean(0)
+    theirs = references.evaluation(network, [*faces, extreme], network.spec, (PX, PX), 2)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_forward(network):
+    images = torch.randn(5, 3, PX, PX)
+    parts = references.forward(network, images, 2)
+    assert [len(part) for part in parts] == [2, 2, 1]
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.cat(parts), network(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_row_compares_pair_by_pair():
+    row = from_times("x", [(1, 2), (1, 4), (2, 6)], 10, "faces/s", "slow", 3.5, extra=1)
+    assert (row.ours, row.reference) == (10, 2.5)
+    assert (row.ratio, row.ratios) == (3, [2, 4, 3])
+    assert row.notes == {"extra": 1}
+
+
+def test_scale_leaves_out_the_start_of_a_process():
+    runs = {1_000: (11.0, 100.0), 10_000: (20.0, 101.0), 100_000: (110.0, 102.0)}
+    row = scale.row_of("crop", runs)
+    assert (row.ours, row.reference, row.ratio) == (1000, 1000, 1)
+    assert row.notes["peak_mb"] == {"1000": 100.0, "10000": 101.0, "100000": 102.0}
+
+
+def test_the_table_in_the_docs_is_the_one_that_was_measured():
+    found = json.loads((ROOT / "metrics/bench.json").read_text())
+    rows = [row for part in table.PARTS for row in found["parts"][part]]
+    expected = table.markdown(found["machine"], rows)
+    assert expected == (ROOT / "metrics/bench.md").read_text()
+    assert expected in (ROOT / "docs/performance.md").read_text()
