@@ -81,8 +81,9 @@ class ISONoise(A.ISONoise):
         shift = np.array(color_shift * intensity)
         hue += cv2.randn(np.empty_like(hue), np.zeros(1), shift)
         lightness += counts.astype(np.float32) * np.float32(intensity) * (1 - lightness)
-        hls = cv2.merge([hue, np.minimum(lightness, 1), saturation])
+        hls = cv2.merge([hue, lightness, saturation])
         noised = cv2.cvtColor(hls, cv2.COLOR_HLS2RGB)
+        # Lightness above 1 is white here, too: what exceeds 255 is cut off.
         return cv2.convertScaleAbs(noised, alpha=255).astype(np.uint8, copy=False)
 
 
