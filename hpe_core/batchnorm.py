@@ -4,8 +4,9 @@ torch.nn.SyncBatchNorm does it on GPUs, and refuses the CPU. There, this module 
 training over several processes can be tested, and used, where there is no GPU.
 """
 
+from typing import Any
+
 import torch
-import torch.distributed.nn.functional as shared
 from torch import Tensor, nn
 
 
@@ -23,6 +24,20 @@ def synchronize(network: nn.Module, device: torch.device) -> None:
             module.__class__ = _SyncBatchNorm2d
 
 
+class _Sum(torch.autograd.Function):
+    """The sum of all processes' tensors, for each of them; gradients are summed alike."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _Sum.forward(ctx, gradient)
+
+
 class _SyncBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d as torchvision's networks use it: affine, with running statistics."""
 
@@ -32,9 +47,9 @@ class _SyncBatchNorm2d(nn.BatchNorm2d):
         count = torch.tensor([images.numel() / images.shape[1]], device=images.device)
         torch.distributed.all_reduce(count)
         over = (0, 2, 3)
-        mean = shared.all_reduce(images.sum(over)) / count
+        mean = _Sum.apply(images.sum(over)) / count
         centred = images - mean[:, None, None]
-        variance = shared.all_reduce(centred.square().sum(over)) / count
+        variance = _Sum.apply(centred.square().sum(over)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1  # type: ignore[operator, assignment]
             self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]

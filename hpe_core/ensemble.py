@@ -26,18 +26,18 @@ def windows(crops: Tensor, offsets: Offsets, size_hw: tuple[int, int]) -> Tensor
     """The shifted windows of every crop.
 
     crops (N, 3, h + 2m, w + 2m), offsets (S, 2) as (dx, dy) in pixels, |dx|, |dy| ≤ m,
-    size_hw = (h, w). Returns (N·S, 3, h, w), all offsets of the first crop first.
+    size_hw = (h, w). Returns (N·S, 3, h, w), channels last, all offsets of the first crop first.
     """
     h, w = size_hw
     top, left = (crops.shape[-2] - h) // 2, (crops.shape[-1] - w) // 2
     reach = int(np.abs(offsets).max(initial=0))
     if reach > min(top, left):
         raise ValueError(f"offsets reach {reach} px, but the crops' margin is {min(top, left)} px")
+    pixels = crops.permute(0, 2, 3, 1)  # as they lie in memory: whole rows are copied
     slices = [
-        crops[..., top + dy : top + dy + h, left + dx : left + dx + w]
-        for dx, dy in offsets.tolist()
+        pixels[:, top + dy : top + dy + h, left + dx : left + dx + w] for dx, dy in offsets.tolist()
     ]
-    return torch.stack(slices, dim=1).flatten(0, 1)
+    return torch.stack(slices, dim=1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def window_probs(
@@ -57,9 +57,7 @@ def window_probs(
     for some in crops.split(max(1, batch // len(offsets))):
         normalized = normalize(some)
         parts = [
-            predict(
-                windows(normalized, part, size_hw).contiguous(memory_format=torch.channels_last)
-            ).unflatten(0, (len(some), len(part)))
+            predict(windows(normalized, part, size_hw)).unflatten(0, (len(some), len(part)))
             for part in np.array_split(offsets, -(-len(offsets) // batch))
         ]
         yield torch.cat(parts, dim=1)

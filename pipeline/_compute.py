@@ -48,8 +48,8 @@ def start(params: Path, precision: Precision) -> tuple[lightning_fabric.Fabric, 
 def keep_memory() -> None:
     """Freed memory stays with the process, where the C library is glibc.
 
-    By default every large tensor is new memory of the system's, a page fault for each 4 kB of it:
-    a tenth to a fifth of a training step on a CPU (docs/performance.md).
+    By default every large tensor is new memory of the system's, with a page fault for each 4 kB:
+    some 6 % of a training step on a CPU (docs/performance.md).
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

@@ -1,6 +1,7 @@
 """The benchmark's references compute what the pipeline computes; its table says what was found."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -137,6 +138,23 @@ def test_scale_leaves_out_the_start_of_a_process():
     row = scale.row_of("crop", runs)
     assert (row.ours, row.reference, row.ratio) == (1000, 1000, 1)
     assert row.notes["peak_mb"] == {"1000": 100.0, "10000": 101.0, "100000": 102.0}
+
+
+def test_the_table_names_what_was_missed():
+    rows = [
+        from_times("one", [(1, 2), (1, 4), (2, 6)], 10_000, "faces/s", "slow", 3.5, runs={"a": 1}),
+        from_times("two", [(2, 1)], 10, "faces/s", "fast", 0.5),
+        from_times("three", [(2, 1)], 10, "faces/s", "fast"),
+    ]  # fmt: skip
+    machine = {"cpu": "x", "cores": 2, "threads": 1, "gpu": None, "torch": "0"}
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in table.markdown(machine, [asdict(row) for row in rows]).splitlines()[4:]
+    ]
+    assert lines[0] == ["one", "faces/s", "10,000", "2,500", "3.00 (2.00-4.00)", "≥ 3.5: missed",
+                        "slow", "runs: 1"]  # fmt: skip
+    assert lines[1][4:6] == ["0.50", "≥ 0.5: met"]
+    assert lines[2][5] == ""
 
 
 def test_the_table_in_the_docs_is_the_one_that_was_measured():

@@ -58,6 +58,11 @@ def test_a_window_is_the_slice_at_its_offset():
             assert torch.equal(found[face, position], expected), (dx, dy)
 
 
+def test_windows_are_channels_last_without_another_copy():
+    images = windows(normalize(crops()), offset_grid(1, 1), SIZE)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_windows_of_one_face_stay_together():
     offsets = offset_grid(2, 1)
     images = crops().permute(0, 3, 1, 2)

@@ -38,6 +38,13 @@ def test_nothing_has_no_blocks():
     assert list(blocks([], 4)) == []
 
 
+def test_shards_of_a_killed_run_are_removed(tmp_path):
+    (tmp_path / ".out.shards").mkdir()
+    (tmp_path / ".out.shards/00000-0000000.npz").write_bytes(b"old")
+    assert list(gathered(tmp_path / "out", [], process(0, 1))) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_process_passes_its_parts_on_as_they_come(tmp_path):
     parts = ((np.full(2, i),) for i in range(3))
     stream = gathered(tmp_path / "out", parts, process(0, 1))

@@ -40,11 +40,12 @@ def gathered(
     beside it until it has read them. parts: this process's share of the work, arrays of as many
     rows each, no objects among them. A single process passes them on as they come.
     """
-    if fabric.world_size == 1:
-        return iter(parts)
     folder = output.with_name(f".{output.name}.shards")
     if fabric.is_global_zero:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    if fabric.world_size == 1:
+        return iter(parts)
+    if fabric.is_global_zero:
         folder.mkdir(parents=True)
     fabric.barrier()
     for number, arrays in enumerate(blocks(parts, ROWS)):

@@ -52,20 +52,25 @@ def large(folder: Path) -> Path:
     for path in paths(corpora):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{path}\n")
-    for name in ("hpe_core", "pipeline", "data/published", "data/pretrained", "data/detector"):
+    checkout.mkdir()
+    dvc = [sys.executable, "-m", "dvc"]
+    for words in (["init", "--no-scm"], ["config", "core.site_cache_dir", str(folder / "site")]):
+        subprocess.run([*dvc, *words], cwd=checkout, check=True, capture_output=True)
+    for name in (
+        *("hpe_core", "pipeline", "data/published", "data/pretrained", "data/detector"),
+        ".dvc/plots",
+    ):
         shutil.copytree(ROOT / name, checkout / name)
-    shutil.copytree(ROOT / ".dvc/plots", checkout / ".dvc/plots")
     shutil.copy(ROOT / "dvc.yaml", checkout)
     params: dict[str, Any] = yaml.safe_load((ROOT / "pipeline/profiles/paper.yaml").read_text())
     params["data"]["root"] = str(corpora)
     params["boxes"]["path"] = "data/detector/yolov5n-demo.onnx"
     (checkout / "params.yaml").write_text(yaml.safe_dump(params))
     (checkout / "metrics/imported").mkdir(parents=True)
-    call = [sys.executable, "-m", "dvc"]
-    for words in (["init", "--no-scm"], ["config", "core.site_cache_dir", str(folder / "site")]):
-        subprocess.run([*call, *words], cwd=checkout, check=True, capture_output=True)
     plant_outputs(checkout)
-    subprocess.run([*call, "commit", "-f", "dvc.yaml"], cwd=checkout, check=True)
+    subprocess.run(
+        [*dvc, "commit", "-q", "-f", "dvc.yaml"], cwd=checkout, check=True, capture_output=True
+    )
     return checkout
 
 

@@ -20,18 +20,24 @@ def markdown(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 
 
 def _line(row: dict[str, Any]) -> dict[str, str]:
-    ratios = row["ratios"]
+    ratios, target = row["ratios"], row["target"]
     spread = f" ({min(ratios):.2f}-{max(ratios):.2f})" if len(ratios) > 1 else ""
-    target = row["target"]
-    met = "" if target is None else f"≥ {target:g}: {'met' if row['ratio'] >= target else 'missed'}"
+    met = "met" if target is not None and row["ratio"] >= target else "missed"
     return {
         "what": row["what"],
         "unit": row["unit"],
-        "ours": f"{row['ours']:,.3g}" if row["ours"] < 1000 else f"{row['ours']:,.0f}",
-        "reference": (
-            f"{row['reference']:,.3g}" if row["reference"] < 1000 else f"{row['reference']:,.0f}"
-        ),
-        "ratio (least-most of the pairs)": f"{row['ratio']:.2f}{spread}",
-        "target": met,
+        "ours": _number(row["ours"]),
+        "reference": _number(row["reference"]),
+        "ratio (all pairs)": f"{row['ratio']:.2f}{spread}",
+        "target": "" if target is None else f"≥ {target:g}: {met}",
         "reference is": row["against"],
+        "also": "; ".join(f"{name}: {_note(note)}" for name, note in row["notes"].items()),
     }
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _note(note: Any) -> str:
+    return " / ".join(map(_note, note.values())) if isinstance(note, dict) else _number(note)
