@@ -117,7 +117,7 @@ def folded(network: Network) -> Network:
     The same function up to rounding, with fewer passes over memory.
     """
     network = copy.deepcopy(network).eval()
-    network.encoder_net.model = fuse(network.encoder_net.model)  # type: ignore[assignment]
+    network.encoder_net.model = fuse(network.encoder_net.model, inplace=True)  # type: ignore[assignment]
     return network
 
 

@@ -32,10 +32,9 @@ def main(*, params: Path, folder: Path, faces: Path, crops: Path) -> None:
 
 def encoded_crops(folder: Path, table: pd.DataFrame, crop_format: CropFormat) -> Iterator[bytes]:
     """One encoded crop a face, in the order of the table; decoding runs ahead in threads."""
-    rows = table.to_dict("records")
-    with ThreadPoolExecutor() as pool, tqdm(total=len(rows), unit="face", desc=folder.name) as bar:
-        for start in range(0, len(rows), _IN_FLIGHT):
-            some = rows[start : start + _IN_FLIGHT]
+    with ThreadPoolExecutor() as pool, tqdm(total=len(table), unit="face", desc=folder.name) as bar:
+        for start in range(0, len(table), _IN_FLIGHT):
+            some = table.iloc[start : start + _IN_FLIGHT].to_dict("records")
             for crop in pool.map(lambda face: crop_face(folder, face, crop_format), some):
                 yield encode(crop, crop_format)
                 bar.update()

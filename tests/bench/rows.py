@@ -38,7 +38,7 @@ ON_GPU = torch.cuda.is_available()
 
 def teacher(folder: Path) -> list[Row]:
     px, offsets = PAPER["px"], offset_grid(PAPER["K"], PAPER["d"])
-    faces = material.photographs(folder, 128 if ON_GPU else 8)
+    faces = material.photographs(folder, 128 if ON_GPU else 16)
     crops = material.crops_of(folder / "crops.h5", faces, px, PAPER["margin"])
     fabric, net = material.fabric(), material.network("resnet18")
     batch = 512 if ON_GPU else 2 * len(offsets)
