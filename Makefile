@@ -22,7 +22,7 @@ checkout:
 test: check  ## lint, types and the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadscope
 
-bench: .venv/.installed  ## against the obvious programs and the limits: half an hour, idle machine
+bench: demo  ## against the obvious programs and the limits: 40 minutes, idle machine
 	python -m tests.bench
 
 check: .venv/.installed
