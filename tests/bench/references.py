@@ -38,7 +38,7 @@ def teacher(
                 for box in shift_box(bbox_xyxy, offset_grid(K, d), size_hw)
             ]
             images = normalize(torch.from_numpy(np.stack(views))).contiguous()
-            means.append(network(images).softmax(-1).mean(0))
+            means.append(network(images.to(_device(network))).softmax(-1).mean(0).cpu())
     return torch.stack(means)
 
 
@@ -112,10 +112,15 @@ def evaluation(
     errors = []
     for images, pyr_deg in _batches(faces, size_hw, batch):
         with torch.inference_mode():
-            angles = spec.expectation(network(normalize(images)).softmax(-1)).double()
+            logits = network(normalize(images).to(_device(network)))
+            angles = spec.expectation(logits.softmax(-1)).cpu().double()
         kept = (pyr_deg.abs() <= spec.theta_deg).all(1)
         errors.append((angles - pyr_deg).abs()[kept].numpy())
     return np.concatenate(errors).mean(0)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _batches(

@@ -61,15 +61,10 @@ def teacher(folder: Path) -> list[Row]:
         ),
         compared(
             f"{name}: against the obvious program",
-            ours, lambda: obvious_teacher(plain, faces, fabric), len(faces), "faces/s",
+            ours, lambda: references.teacher(plain, faces, PAPER["K"], PAPER["d"], (px, px)), len(faces), "faces/s",
             "every box decoded, cropped, resized by itself; one face a batch", 4 if ON_GPU else 1.3,
         ),
     ]  # fmt: skip
-
-
-def obvious_teacher(net: Any, faces: list[Any], fabric: lightning_fabric.Fabric) -> Tensor:
-    with fabric.device:
-        return references.teacher(net, faces, PAPER["K"], PAPER["d"], (PAPER["px"],) * 2)
 
 
 def folding(folder: Path) -> list[Row]:
@@ -308,8 +303,7 @@ def one_evaluation(backbone: str, faces: list[Any], crops: Crops) -> Row:
         return np.abs(angles.numpy() - crops.pyr_deg).mean(0)
 
     def reference() -> Any:
-        with fabric.device:
-            return references.evaluation(plain, faces, net.spec, size_hw, batch)
+        return references.evaluation(plain, faces, net.spec, size_hw, batch)
 
     return compared(
         f"Evaluation, {backbone}, {size_hw[0]} px", ours, reference, n, "faces/s",
