@@ -61,7 +61,8 @@ def teacher(folder: Path) -> list[Row]:
         ),
         compared(
             f"{name}: against the obvious program",
-            ours, lambda: references.teacher(plain, faces, PAPER["K"], PAPER["d"], (px, px)), len(faces), "faces/s",
+            ours, lambda: references.teacher(plain, faces, PAPER["K"], PAPER["d"], (px, px)),
+            len(faces), "faces/s",
             "every box decoded, cropped, resized by itself; one face a batch", 4 if ON_GPU else 1.3,
         ),
     ]  # fmt: skip
