@@ -1,5 +1,9 @@
-"""Which faces of AFLW are test faces: the ones that AFLW2000 shows, too (protocol 2)."""
+"""Which faces are for testing and which for validation.
 
+Test faces of AFLW are the ones that AFLW2000 shows, too (protocol 2).
+"""
+
+from hashlib import blake2b
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -36,3 +40,18 @@ def assign_test_split(
 
 def _stems(faces: pd.DataFrame) -> pd.Series:
     return faces["image"].map(lambda image: PurePosixPath(image).stem)
+
+
+def hold_out(faces: pd.DataFrame, share: float) -> pd.Series:
+    """Which faces of a training set are validation faces: bool, same index as `faces`.
+
+    At least `share` (in [0; 1)) of the faces, chosen by whole subjects (BIWI's people; 300W-LP's
+    photographs with all views made from them), or by image where the corpus names no subject. The
+    groups are taken in the order of a hash of their names: nothing but the names decides. A corpus
+    that grows keeps most of its validation faces. Empty for a share of 0.
+    """
+    groups = faces["subject"].where(faces["subject"] != "", faces["image"])
+    sizes = groups.value_counts()
+    ranked = sizes.loc[sorted(sizes.index, key=lambda name: blake2b(name.encode()).digest())]
+    before = ranked.cumsum() - ranked
+    return groups.isin(ranked.index[before < share * len(faces)])

@@ -9,6 +9,7 @@ import yaml
 
 from hpe_core.errors import InputError
 from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS, read_table, write_table
+from hpe_core.splits import hold_out
 from pipeline import filter_faces
 
 TEXT = {"dataset": "AFLW", "box_source": "detected"}
@@ -123,3 +124,35 @@ def test_a_table_that_is_cut_off_is_named(tmp_path):
     (tmp_path / "faces.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"faces\.parquet: cannot be read as a parquet table"):
         read_table(tmp_path / "faces.parquet")
+
+
+def faces_of(subjects: list[str]) -> pd.DataFrame:
+    images = [f"{row}.jpg" for row in range(len(subjects))]
+    return pd.DataFrame({"image": images, "subject": subjects})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_held_out_faces_are_at_least_the_share_and_not_a_group_more(share):
+    faces = faces_of([f"s{row // 4}" for row in range(200)])
+    held = hold_out(faces, share)
+    assert share * 200 <= held.sum() < share * 200 + 4
+    assert (held.groupby(faces["subject"]).nunique() == 1).all()  # whole subjects
+
+
+def test_faces_are_held_out_by_image_where_no_subject_is_known():
+    faces = faces_of([""] * 100)
+    twice = pd.concat([faces, faces], ignore_index=True)  # two faces on every image
+    held = hold_out(twice, 0.2)
+    assert held.sum() == 40
+    assert (held[:100].to_numpy() == held[100:].to_numpy()).all()
+
+
+def test_held_out_faces_do_not_depend_on_the_order_of_the_table():
+    faces = faces_of([""] * 100)
+    shuffled = faces.sample(frac=1, random_state=0)
+    assert hold_out(faces, 0.3).equals(hold_out(shuffled, 0.3).sort_index())
+
+
+def test_a_larger_share_holds_out_the_same_faces_and_more():
+    faces = faces_of([""] * 100)
+    assert (hold_out(faces, 0.3) >= hold_out(faces, 0.1)).all()
