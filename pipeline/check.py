@@ -24,9 +24,9 @@ def main(*, params: Path, checked: Path) -> None:
     validate_file(params)
     root = Path(load(params, "data", Data).root)
     if root != DRAWN:
-        for dataset in load(params, "datasets", dict[str, Dataset]).values():
-            if not (root / dataset.folder).exists():
-                READERS[dataset.reader](root / dataset.folder)  # its error says how to get it
+        for name, dataset in load(params, "datasets", dict[str, Dataset]).items():
+            if not (root / name).exists():
+                READERS[dataset.reader](root / name)  # its error says how to get it
     students = load(params, "students", dict[str, Student])
     for weights in [load(params, "base", Base).weights, *(s.weights for s in students.values())]:
         if not Path(weights).is_file():

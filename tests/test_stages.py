@@ -211,7 +211,7 @@ def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule)
     params = yaml.safe_load((done / "params.yaml").read_text())
     params["imported"] = {
         "ours": {
-            "file": "kd.pth", "backbone": "resnet8", "dataset": "AFLW", "folder": "AFLW",
+            "file": "kd.pth", "backbone": "resnet8", "dataset": "AFLW",
             "where": {"split": ["test"]}, "crop": rule, "size_px": 32,
         }
     }  # fmt: skip

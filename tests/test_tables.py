@@ -334,8 +334,7 @@ def test_a_sweep_of_the_base_network_alone(tmp_path):
 
 
 def test_imported_networks_are_rows_of_table_5(tmp_path):
-    network = {"file": "x.pth", "backbone": "resnet18", "folder": "x"}
-    network |= {"crop": "published", "size_px": 224}
+    network = {"file": "x.pth", "backbone": "resnet18", "crop": "published", "size_px": 224}
     params = {
         **PAPER_PARAMS,
         "imported": {

@@ -58,13 +58,6 @@ def validate_file(path: Path) -> None:
                 f"{path}: students.{key}.train is {student.train!r}, but protocol "
                 f"{student.protocol} trains on {expected!r}"
             )
-    for key, network in loaded["imported"].items():
-        folder = datasets[network.dataset].folder
-        if network.folder != folder:
-            raise InputError(
-                f"{path}: imported.{key}.folder is {network.folder!r}, but {network.dataset} lies "
-                f"in {folder!r}"
-            )
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
     if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")

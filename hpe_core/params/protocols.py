@@ -17,10 +17,9 @@ class Data(Section):
 
 
 class Dataset(Section):
-    """A corpus: which reader, which folder, and whose images mark its test split."""
+    """A corpus, in the folder of its name: which reader, and whose images mark its test split."""
 
     reader: Literal["300W_LP", "AFLW2000", "AFLW", "BIWI"]
-    folder: str
     split_by: Name
 
 
@@ -48,7 +47,6 @@ class Imported(Section):
     file: str
     backbone: Backbone
     dataset: Name
-    folder: str
     where: Where
     crop: Literal["enlarged", "published"]
     size_px: Annotated[int, Field(gt=0)]
