@@ -23,6 +23,19 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True)
+class TrainingSet:
+    """What a protocol trains on: the faces of a corpus that `where` accepts.
+
+    training, validation: how many of them a network is trained on, and how many are held out.
+    """
+
+    dataset: str
+    where: Accepted
+    training: int
+    validation: int
+
+
+@dataclass(frozen=True)
 class TestSet:
     """One test set and what was measured on it.
 
@@ -59,25 +72,21 @@ class Published:
 
 
 def counts_table(
-    train: Mapping[str, tuple[str, Accepted]],
+    train: Mapping[str, TrainingSet],
     tests: Iterable[TestSet],
     counts: Mapping[str, Summary],
     published: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Table 1: the faces each protocol trains and tests on.
+    """Table 1: the faces each protocol trains, validates (where it does) and tests on.
 
-    train: protocol → its corpus and the accepted faces of it; counts: corpus → what `filter`
-    counted. A training set chosen by a column that `filter` does not count has no number.
+    train: protocol → its training set; counts: corpus → what `filter` counted.
     people_in_training: how many people of the test set the training set shows too (other videos).
     """
     rows = [
-        {
-            "protocol": protocol,
-            "role": "train",
-            "dataset": dataset,
-            "faces": accepted_faces(counts[dataset], where),
-        }
-        for protocol, (dataset, where) in train.items()
+        {"protocol": protocol, "role": role, "dataset": chosen.dataset, "faces": faces}
+        for protocol, chosen in train.items()
+        for role, faces in (("train", chosen.training), ("validation", chosen.validation))
+        if faces
     ]
     rows += [
         {
@@ -95,28 +104,16 @@ def counts_table(
     return whole(pd.DataFrame(rows).merge(paper, how="left", on=["protocol", "role", "dataset"]))
 
 
-def accepted_faces(counts: Summary, where: Accepted) -> int | None:
-    """How many faces of a corpus `where` accepts, or None where that was not counted."""
-    if not where:
-        return int(counts["faces"])
-    (column, accepted), *more = where.items()
-    groups = counts.get(f"by_{column}")
-    if more or groups is None:
-        return None
-    return sum(int(groups.get(value, 0)) for value in accepted)
-
-
 def people_on_both_sides(
-    counts: Mapping[str, Summary], train: tuple[str, Accepted], test: TestSet
+    counts: Mapping[str, Summary], train: TrainingSet, test: TestSet
 ) -> int | None:
     """People in videos of the training set and of the test set; None unless both choose videos."""
-    dataset, where = train
-    if dataset != test.dataset or "video" not in where or "video" not in test.where:
+    ours, theirs = train.where.get("video"), test.where.get("video")
+    if train.dataset != test.dataset or ours is None or theirs is None:
         return None
-    people = counts[dataset]["people_in_several_videos"].values()
+    people = counts[train.dataset]["people_in_several_videos"].values()
     return sum(
-        not (set(where["video"]).isdisjoint(videos) or set(test.where["video"]).isdisjoint(videos))
-        for videos in people
+        not (set(ours).isdisjoint(videos) or set(theirs).isdisjoint(videos)) for videos in people
     )
 
 

@@ -33,7 +33,7 @@ Row = tuple[int, int]  # epoch, row of the dataset
 class TargetSource(Protocol):
     """Teacher probabilities (3, n_bins) float32: `io.targets.Targets`, or an array in a test."""
 
-    def __getitem__(self, position: int, /) -> NDArray[np.float32]: ...
+    def __getitem__(self, row: int, /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TrainingFaces(Dataset[Batch]):
     """Augmented views of the chosen rows of a crop source.
 
     An item is asked for by (epoch, position) and holds `images` (h, w, 3) uint8, `pyr_deg` (3)
-    float32 and, where a teacher is given in the order of `rows`, `teacher_probs` (3, n_bins): those
+    float32 and, where a teacher is given, `teacher_probs` (3, n_bins) of the same row of it: those
     of the flipped face where the view is flipped.
     """
 
@@ -86,7 +86,7 @@ class TrainingFaces(Dataset[Batch]):
             "pyr_deg": torch.from_numpy(pyr_deg.astype(np.float32)),
         }
         if self.teacher is not None:
-            probs = torch.from_numpy(self.teacher[position])
+            probs = torch.from_numpy(self.teacher[row])
             batch["teacher_probs"] = flip_probs(probs) if flipped else probs
         return batch
 

@@ -6,21 +6,19 @@ targets, training crops → student network, history of its training
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from hpe_core.bins import BinSpec
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_pretrained, save_network
+from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import Targets
 from hpe_core.networks import StudentNet
 from hpe_core.params.learning import Augment, Distill, Ensemble
 from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Protocol, Student
+from hpe_core.params.protocols import Student
 from hpe_core.training import DistillationTask, seeded
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._selection import select_crops
 from pipeline._training import train
 
 
@@ -28,7 +26,6 @@ def main(
     *,
     params: Path,
     student: str,
-    faces: Path,
     crops: Path,
     targets: Path,
     weights: Path,
@@ -38,12 +35,12 @@ def main(
     distill, augment = load(params, "distill", Distill), load(params, "augment", Augment)
     grid = load(params, "ensemble", Ensemble)
     item = load_item(params, "students", student, Student)
-    where = load_item(params, "protocols", item.protocol, Protocol).where
     fabric, compute = start(params, distill.precision)
-    source, rows = select_crops(crops, faces, where)
+    source = Crops(crops)
+    rows = source.training_rows
     crops_sha256 = sha256(crops)
     teacher = Targets(targets, {"K": grid.K, "d": grid.d, "crops_sha256": crops_sha256})
-    if teacher.face_id != np.array(source.face_id)[rows].tolist():
+    if teacher.face_id != source.face_id:
         raise InputError(f"{targets}: its faces are not those of {crops}; run ensemble again")
     spec = BinSpec(teacher.origin.bin_deg, teacher.origin.theta_deg)
     net = seeded(lambda: StudentNet(item.backbone, spec), distill.seed)
@@ -68,7 +65,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
     parser.add_argument("--student", required=True)
-    parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--targets", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)

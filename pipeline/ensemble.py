@@ -1,6 +1,8 @@
-"""The teacher: the base network averaged over shifted boxes, once for every training face.
+"""The teacher: the base network averaged over shifted boxes, once for every face of a training set.
 
-base network, training crops → probabilities (HDF5), read by every student of the protocol
+    base network, training crops → probabilities (HDF5), read by every student of the protocol
+
+The rows are those of the crops, validation faces included.
 """
 
 import argparse
@@ -11,25 +13,21 @@ import numpy as np
 from hpe_core.boxes import offset_grid
 from hpe_core.ensemble import average
 from hpe_core.io.checkpoints import load_network
+from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.shards import gathered
 from hpe_core.io.targets import TargetsOrigin, write_targets
 from hpe_core.params.learning import Ensemble
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Protocol
+from hpe_core.params.loading import load
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
-from pipeline._selection import select_crops
 
 
-def main(
-    *, params: Path, protocol: str, faces: Path, crops: Path, network: Path, targets: Path
-) -> None:
+def main(*, params: Path, crops: Path, network: Path, targets: Path) -> None:
     grid = load(params, "ensemble", Ensemble)
-    where = load_item(params, "protocols", protocol, Protocol).where
     fabric, compute = start(params, grid.precision)
-    source, rows = select_crops(crops, faces, where)
+    source = Crops(crops)
     base, _ = load_network(network)
     offsets = offset_grid(grid.K, grid.d)
     origin = TargetsOrigin(
@@ -44,19 +42,17 @@ def main(
         precision=grid.precision,
         views="upright, not flipped",
     )
-    batches = window_probs_of(base, source, rows, offsets, fabric, compute)
+    batches = window_probs_of(base, source, np.arange(len(source)), offsets, fabric, compute)
     means = (average(probs, base.spec) for probs in batches)
     chunks = (tuple(part.cpu().numpy() for part in mean) for mean in means)
     everything = gathered(targets, chunks, fabric)
     if fabric.is_global_zero:
-        write_targets(targets, np.array(source.face_id)[rows].tolist(), everything, origin)
+        write_targets(targets, source.face_id, everything, origin)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--protocol", required=True)
-    parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)
     parser.add_argument("--targets", type=Path, required=True)

@@ -17,6 +17,7 @@ from hpe_core.boxes import offset_grid
 from hpe_core.ensemble import average, cell_members
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_network
+from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic, write_json
 from hpe_core.io.tables import PYR, write_table
 from hpe_core.io.targets import read_sweep
@@ -28,14 +29,12 @@ from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
-from pipeline._selection import select_crops
 
 
 def main(
     *,
     params: Path,
     test: str,
-    faces: Path,
     crops: Path,
     sweep: Path,
     networks: Path,
@@ -47,8 +46,8 @@ def main(
     settings, grid = load(params, "evaluate", Evaluate), load(params, "ensemble", Ensemble)
     item = load_item(params, "tests", test, Test)
     fabric, compute = start(params, settings.precision)
-    source, rows = select_crops(crops, faces, item.where)
-    pyr_deg, face_ids = source.pyr_deg[rows], np.array(source.face_id)[rows]
+    source = Crops(crops)
+    rows = np.arange(len(source))
     parts = []
     for name, path, offsets in networks_of(params, item.protocol, networks, grid):
         network, _ = load_network(path)
@@ -56,9 +55,9 @@ def main(
         averaged = [average(probs, network.spec) for probs in batches]
         angles = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in averaged]).astype("f8")
         parts.append(
-            pd.DataFrame({"face_id": face_ids, "network": name}).join(
+            pd.DataFrame({"face_id": source.face_id, "network": name}).join(
                 pd.DataFrame(
-                    np.hstack([angles, pyr_deg]), columns=[*PYR, *(f"true_{a}" for a in PYR)]
+                    np.hstack([angles, source.pyr_deg]), columns=[*PYR, *(f"true_{a}" for a in PYR)]
                 )
             )
         )
@@ -71,7 +70,7 @@ def main(
     write_json({name: summary(*pair) for name, pair in pairs.items()}, metrics)
     edges = settings.yaw_bands_deg
     write_json({name: mae_by_yaw(*pair, edges) for name, pair in pairs.items()}, bands)
-    write_cells(sweep, dict(zip(face_ids, pyr_deg, strict=True)), cells)
+    write_cells(sweep, dict(zip(source.face_id, source.pyr_deg, strict=True)), cells)
 
 
 def networks_of(
@@ -109,7 +108,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
     parser.add_argument("--test", required=True)
-    parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--sweep", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)

@@ -19,7 +19,7 @@ from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_published
 from hpe_core.io.crops import CropFormat
 from hpe_core.io.files import write_json
-from hpe_core.io.tables import DETECTED_BOX, PYR, read_table, select
+from hpe_core.io.tables import PYR
 from hpe_core.metrics import mae_by_yaw, summary
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Imported
@@ -27,6 +27,7 @@ from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._cropping import crop_face
+from pipeline._selection import select_faces
 
 
 class FacesInImages:
@@ -47,8 +48,7 @@ def main(
     settings = load(params, "evaluate", Evaluate)
     item = load_item(params, "imported", imported, Imported)
     fabric, compute = start(params, settings.precision)
-    table = read_table(faces, ["face_id", "image", *PYR, *DETECTED_BOX])
-    table = table[select(table, item.where)]
+    table = select_faces(faces, item.where)
     size_hw = (item.size_px, item.size_px)
     crops = FacesInImages(
         folder, table, CropFormat(*size_hw, 0, item.crop, "replicate", "raw", jpeg_quality=95)

@@ -10,22 +10,21 @@ import numpy as np
 
 from hpe_core.boxes import offset_grid
 from hpe_core.io.checkpoints import load_network
+from hpe_core.io.crops import Crops
 from hpe_core.io.shards import gathered
 from hpe_core.io.targets import write_sweep
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Test
+from hpe_core.params.loading import load
 from hpe_core.params.results import Sweep
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
-from pipeline._selection import select_crops
 
 
-def main(*, params: Path, test: str, faces: Path, crops: Path, network: Path, sweep: Path) -> None:
+def main(*, params: Path, crops: Path, network: Path, sweep: Path) -> None:
     settings = load(params, "sweep", Sweep)
-    where = load_item(params, "tests", test, Test).where
     fabric, compute = start(params, settings.precision)
-    source, rows = select_crops(crops, faces, where)
+    source = Crops(crops)
+    rows = np.arange(len(source))
     if settings.max_faces is not None and settings.max_faces < len(rows):
         rng = np.random.default_rng(settings.seed)
         rows = np.sort(rng.choice(rows, settings.max_faces, replace=False))
@@ -42,8 +41,6 @@ def main(*, params: Path, test: str, faces: Path, crops: Path, network: Path, sw
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--test", required=True)
-    parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)
     parser.add_argument("--sweep", type=Path, required=True)

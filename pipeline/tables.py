@@ -19,7 +19,7 @@ from hpe_core.params.learning import Base, Ensemble
 from hpe_core.params.loading import load
 from hpe_core.params.protocols import Imported, Protocol, Student, Test
 from hpe_core.params.results import Tables
-from hpe_core.report import Cell, Published, TestSet, markdown
+from hpe_core.report import Cell, Published, TestSet, TrainingSet, markdown
 from pipeline._cli import run
 
 PAPER = "Columns that begin with “paper” are the published values, measured on the real corpora."
@@ -56,6 +56,7 @@ def main(
     bands: Path,
     cells: Path,
     counts: Path,
+    sets: Path,
     imported: Path,
     published: Path,
     tables: Path,
@@ -66,34 +67,40 @@ def main(
     corpora = load(params, "tables", Tables).corpora
     backbone = load(params, "base", Base).backbone
     foreign = load(params, "imported", dict[str, Imported])
-    sets = read_tests(params, protocols, tests, bands, cells, foreign, imported)
+    measured = read_tests(params, protocols, tests, bands, cells, foreign, imported)
     paper = read_published(published)
-    datasets = dict.fromkeys([*(p.train for p in protocols.values()), *(t.dataset for t in sets)])
+    datasets = dict.fromkeys(
+        [*(p.train for p in protocols.values()), *(t.dataset for t in measured)]
+    )
     counted = {name: expect_json(counts / f"{name}.json") for name in datasets}
-    train = {name: (p.train, p.where) for name, p in protocols.items()}
+    train = {
+        name: TrainingSet(p.train, p.where, **expect_json(sets / f"{name}.json"))
+        for name, p in protocols.items()
+    }
     teacher = (grid.K, grid.d)
 
     writer = Writer(tables, corpora)
-    faces = report.counts_table(train, sets, counted, paper.counts)
+    faces = report.counts_table(train, measured, counted, paper.counts)
     kept = report.corpora_table(counted)
     writer.write("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
     for protocol in protocols:
-        write_ensemble(writer, protocol, sets, teacher, paper.ensemble)
-    placed = {key for test in sets for key in test.imported}
+        write_ensemble(writer, protocol, measured, teacher, paper.ensemble)
+    placed = {key for test in measured for key in test.imported}
     elsewhere = {
         key: (network.dataset, expect_json(imported / f"{key}.json"))
         for key, network in foreign.items()
         if key not in placed
     }
-    methods = report.methods_table(sets, elsewhere, backbone, teacher, paper.methods)
+    methods = report.methods_table(measured, elsewhere, backbone, teacher, paper.methods)
     writer.write("table5", "Table 5: methods", methods, once=["test"], bold=["avg", "paper_avg"])
-    by_yaw = report.bands_table(sets)
+    by_yaw = report.bands_table(measured)
     beside = report.bands_side_by_side(by_yaw)
     writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
-    results = report.results_table(sets, paper.methods)
-    sweep = report.sweep_table(sets, teacher, paper.ensemble)
-    write_text(summary_page(corpora, teacher, sets, results, sweep, faces), tables / "summary.md")
-    panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in sets]
+    results = report.results_table(measured, paper.methods)
+    sweep = report.sweep_table(measured, teacher, paper.ensemble)
+    page = summary_page(corpora, teacher, measured, results, sweep, faces)
+    write_text(page, tables / "summary.md")
+    panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
 
@@ -228,6 +235,7 @@ if __name__ == "__main__":
     parser.add_argument("--bands", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
+    parser.add_argument("--sets", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)
     parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)

@@ -1,6 +1,6 @@
 """Stage one of the paper: trains the base network of a protocol.
 
-crops of the training corpus → base network, history of its training
+training crops → base network, history of its training
 """
 
 import argparse
@@ -8,32 +8,29 @@ from pathlib import Path
 
 from hpe_core.bins import BinSpec
 from hpe_core.io.checkpoints import load_pretrained, save_network
+from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.networks import BaseNet
 from hpe_core.params.learning import Augment, Base
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Protocol
+from hpe_core.params.loading import load
 from hpe_core.training import BaseTask, seeded
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._selection import select_crops
 from pipeline._training import train
 
 
 def main(
     *,
     params: Path,
-    protocol: str,
-    faces: Path,
     crops: Path,
     weights: Path,
     network: Path,
     history: Path,
 ) -> None:
     base, augment = load(params, "base", Base), load(params, "augment", Augment)
-    where = load_item(params, "protocols", protocol, Protocol).where
     fabric, compute = start(params, base.precision)
-    source, rows = select_crops(crops, faces, where)
+    source = Crops(crops)
+    rows = source.training_rows
     net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), base.seed)
     provenance = load_pretrained(net.encoder_net, base.backbone, weights)
     train(BaseTask(net), source, rows, augment, base, fabric, compute, history)
@@ -46,8 +43,6 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--protocol", required=True)
-    parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)

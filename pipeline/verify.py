@@ -32,13 +32,9 @@ def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> 
     source, origin = Crops(crops), cached.origin
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.choice(len(cached), min(rows, len(cached)), replace=False))
-    row_of = {face: row for row, face in enumerate(source.face_id)}
-    crop_rows = np.array([row_of[cached.face_id[row]] for row in sample])
     fabric = lightning_fabric.Fabric(devices=1, precision=origin.precision)  # type: ignore[arg-type]
     offsets = offset_grid(origin.K, origin.d)
-    batches = each_window(
-        base, source, crop_rows, offsets, source.format.size_hw, fabric, batch=256
-    )
+    batches = each_window(base, source, sample, offsets, source.format.size_hw, fabric, batch=256)
     again = [average(probs, base.spec) for probs in batches]
     pyr_deg = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in again])
     probs = np.concatenate([mean.cpu().numpy() for mean, _, _ in again])

@@ -17,9 +17,9 @@ ORIGIN = TargetsOrigin(15, 5, 49, 1.0, 99.0, 198, "b" * 64, "c" * 64, "32-true",
 
 def faces(n: int) -> pd.DataFrame:
     angles = np.linspace(-50, 50, 3 * n).reshape(n, 3)
-    return pd.DataFrame({"face_id": [f"D/{i}" for i in range(n)]}).join(
-        pd.DataFrame(angles, columns=["pitch", "yaw", "roll"])
-    )
+    table = pd.DataFrame(angles, columns=["pitch", "yaw", "roll"])
+    table["face_id"] = [f"D/{i}" for i in range(n)]
+    return table.assign(validation=table.index % 3 == 1)
 
 
 def pixels(n: int, crop_format: CropFormat = RAW) -> np.ndarray:
@@ -41,7 +41,10 @@ def test_crops_round_trip(tmp_path, codec):
     assert len(crops) == 5
     assert crops.format == crop_format
     assert crops.face_id[2] == "D/2"
+    assert crops.faces_sha256 == "f" * 64
     np.testing.assert_array_equal(crops.pyr_deg, faces(5)[["pitch", "yaw", "roll"]])
+    assert crops.validation.tolist() == [False, True, False, False, True]
+    assert crops.training_rows.tolist() == [0, 2, 3]
     for row in (4, 0, 2):
         difference = np.abs(crops[row].astype(int) - images[row]).max()
         assert difference <= (3 if codec == "jpeg" else 0)
@@ -66,12 +69,6 @@ def test_crops_survive_pickling_after_use(tmp_path):
     crops = Crops(tmp_path / "c.h5")
     crops[0]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(crops))[3], images[3])
-
-
-def test_crops_of_another_face_table_are_refused(tmp_path):
-    write(tmp_path / "c.h5")
-    with pytest.raises(InputError, match="ffffffffffff, but the table at hand is aaaaaaaaaaaa"):
-        Crops(tmp_path / "c.h5", faces_sha256="a" * 64)
 
 
 def test_too_few_crops_leave_nothing_behind(tmp_path):

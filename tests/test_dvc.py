@@ -117,7 +117,7 @@ def test_how_many_processes_run_a_stage_changes_nothing(project, monkeypatch):
 
 def test_boxes_re_run_detection_and_all_after_it(changed):
     ran = changed("params.yaml", set_param("boxes", "score", 0.4))
-    assert {"redetect@AFLW", "crop@AFLW", "train_base@p2", "tables"} <= ran
+    assert {"redetect@AFLW", "crop_train@p2", "crop_test@p2-AFLW", "train_base@p2", "tables"} <= ran
     assert not {"index@AFLW", "index@AFLW2000"} & ran
 
 

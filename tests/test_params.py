@@ -53,6 +53,9 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param("crop.codec", "webp", r"crop\.codec.*'webp'", id="codec"),
         pytest.param("crop.rule", "published", "no margin: expected 0, found 16", id="margin"),
         pytest.param("augment.flip_p", 1.5, r"augment\.flip_p", id="probability"),
+        pytest.param(
+            "protocols.p1.validation", 0.6, r"p1\.validation.*0\.5", id="too much held out"
+        ),
         pytest.param("protocols.p1.train", "300W", "protocols.p1.train is '300W'", id="dataset"),
         pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
         pytest.param("students.p1-resnet8.train", "BIWI", "trains on '300W_LP'", id="student"),

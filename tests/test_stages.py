@@ -18,11 +18,14 @@ from tiny_project import ROOT, draw, tiny_params
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
+from hpe_core.io.files import sha256
+from hpe_core.io.tables import write_table
 from hpe_core.io.targets import Targets
 from hpe_core.networks import normalize, predict_probs
 from pipeline import (
     check,
-    crop,
+    crop_test,
+    crop_train,
     distill,
     ensemble,
     evaluate,
@@ -70,35 +73,36 @@ def run_all(root: Path, corpora: Path) -> None:
             split_index=root / "index/AFLW2000.parquet", faces=root / f"faces/{name}.parquet",
             counts=root / f"metrics/faces/{name}.json",
         )  # fmt: skip
-        crop.main(
-            params=params, folder=folder, faces=root / f"faces/{name}.parquet",
-            crops=root / f"crops/{name}.h5",
-        )  # fmt: skip
-    data = {"params": params, "faces": root / "faces/AFLW.parquet", "crops": root / "crops/AFLW.h5"}
-    base = root / "models/p2/base.safetensors"
-    train_base.main(
-        **data, protocol="p2", weights=NONE, network=base, history=root / "history/base.csv"
+    faces = {"params": params, "folder": corpora / "AFLW", "faces": root / "faces/AFLW.parquet"}
+    crop_train.main(
+        **faces, protocol="p2", crops=root / "crops/train.h5", counts=root / "metrics/sets/p2.json"
     )
-    ensemble.main(**data, protocol="p2", network=base, targets=root / "targets.h5")
+    crop_test.main(**faces, test="p2-AFLW", crops=root / "crops/test.h5")
+    data = {"params": params, "crops": root / "crops/train.h5"}
+    test_data = {"params": params, "crops": root / "crops/test.h5"}
+    base = root / "models/p2/base.safetensors"
+    train_base.main(**data, weights=NONE, network=base, history=root / "history/base.csv")
+    ensemble.main(**data, network=base, targets=root / "targets.h5")
     distill.main(
         **data, student="p2-resnet8", targets=root / "targets.h5", weights=NONE,
         network=root / "models/p2/kd-resnet8.safetensors", history=root / "history/kd.csv",
     )  # fmt: skip
-    sweep.main(**data, test="p2-AFLW", network=base, sweep=root / "sweep.h5")
+    sweep.main(**test_data, network=base, sweep=root / "sweep.h5")
     evaluate.main(
-        **data, test="p2-AFLW", sweep=root / "sweep.h5", networks=root / "models/p2",
+        **test_data, test="p2-AFLW", sweep=root / "sweep.h5", networks=root / "models/p2",
         predictions=root / "predictions.parquet", metrics=root / "metrics/tests/p2-AFLW.json",
         bands=root / "metrics/bands/p2-AFLW.json", cells=root / "metrics/sweep/p2-AFLW.csv",
     )  # fmt: skip
     examples.main(
-        params=params, test="p2-AFLW", predictions=root / "predictions.parquet",
-        crops=data["crops"], figure=root / "examples.png",
+        **test_data, test="p2-AFLW", predictions=root / "predictions.parquet",
+        figure=root / "examples.png",
     )  # fmt: skip
     tables.main(
         params=params, tests=root / "metrics/tests", bands=root / "metrics/bands",
         cells=root / "metrics/sweep",
-        counts=root / "metrics/faces", imported=root / "metrics/imported",
-        published=ROOT / "data/published", tables=root / "tables", figures=root / "figures",
+        counts=root / "metrics/faces", sets=root / "metrics/sets",
+        imported=root / "metrics/imported", published=ROOT / "data/published",
+        tables=root / "tables", figures=root / "figures",
     )  # fmt: skip
 
 
@@ -125,6 +129,54 @@ def test_every_face_is_kept_or_counted(done):
     assert counts["before"] == counts["faces"] + sum(counts["dropped"].values())
     assert counts["by_split"]["test"] >= 5
     assert len(pd.read_parquet(done / "faces/AFLW.parquet")) == counts["faces"]
+
+
+def test_a_crops_file_holds_exactly_the_faces_of_its_set(done):
+    table = pd.read_parquet(done / "faces/AFLW.parquet")
+    for part in ("train", "test"):
+        crops = Crops(done / f"crops/{part}.h5")
+        assert crops.face_id == table.loc[table["split"] == part, "face_id"].tolist()
+        assert crops.faces_sha256 == sha256(done / "faces/AFLW.parquet")
+    assert not crops.validation.any(), "a test face for validation"
+
+
+def test_networks_are_trained_on_all_but_the_validation_faces(done):
+    crops, targets = Crops(done / "crops/train.h5"), Targets(done / "targets.h5")
+    counts = json.loads((done / "metrics/sets/p2.json").read_text())
+    assert 0 < crops.validation.sum() == counts["validation"] == len(crops) - counts["training"]
+    assert targets.face_id == crops.face_id
+    for name in ("base", "kd-resnet8"):
+        _, metadata = load_network(done / f"models/p2/{name}.safetensors")
+        assert metadata["provenance"]["faces"] == counts["training"]
+
+
+@pytest.mark.parametrize(
+    ("where", "faces", "message"),
+    [
+        pytest.param(
+            {"split": ["train"]}, 2, "1 faces are left to train protocol p2", id="one left"
+        ),
+        pytest.param({"split": ["trian"]}, 9, "no face has split in .'trian'.", id="no such split"),
+        pytest.param(
+            {"split": ["train"], "box_source": ["annotated"]}, 4, "no face is left", id="none"
+        ),
+    ],
+)
+def test_a_training_set_that_is_too_small_is_refused(
+    done, corpora, tmp_path, where, faces, message
+):
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["protocols"]["p2"] |= {"where": where, "validation": 0.5}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    table = pd.read_parquet(done / "faces/AFLW.parquet").query("split == 'train'").head(faces)
+    table.loc[table.index[2:], ["split", "box_source"]] = "test", "annotated"
+    write_table(table, tmp_path / "faces.parquet")
+    with pytest.raises(InputError, match=message):
+        crop_train.main(
+            params=tmp_path / "params.yaml", protocol="p2", folder=corpora / "AFLW",
+            faces=tmp_path / "faces.parquet", crops=tmp_path / "c.h5", counts=tmp_path / "c.json",
+        )  # fmt: skip
+    assert not (tmp_path / "c.h5").exists()
 
 
 def test_metrics_are_those_of_the_predictions(done):
@@ -155,7 +207,7 @@ def test_the_sweep_holds_the_base_network(done):
 
 def test_verify_accepts_what_was_cached(done, capsys):
     verify.main(
-        crops=done / "crops/AFLW.h5", network=done / "models/p2/base.safetensors",
+        crops=done / "crops/train.h5", network=done / "models/p2/base.safetensors",
         targets=done / "targets.h5", rows=8, seed=0,
     )  # fmt: skip
     assert "8 of" in capsys.readouterr().out
@@ -169,13 +221,11 @@ def test_verify_notices_targets_of_another_network(done, tmp_path):
         metadata = file.metadata()
     changed = tmp_path / "base.safetensors"
     safetensors.torch.save_file(state, changed, metadata)
-    arguments = {"crops": done / "crops/AFLW.h5", "network": changed, "rows": 8, "seed": 0}
+    arguments = {"crops": done / "crops/train.h5", "network": changed, "rows": 8, "seed": 0}
     with pytest.raises(InputError, match="made with base_sha256"):
         verify.main(**arguments, targets=done / "targets.h5")
     # the same, but the file claims to come from the changed network
     import h5py
-
-    from hpe_core.io.files import sha256
 
     forged = shutil.copy(done / "targets.h5", tmp_path / "targets.h5")
     with h5py.File(forged, "r+") as file:
@@ -196,9 +246,8 @@ def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
     with pytest.raises(InputError, match="made with K = 1, but 2 is asked for"):
         distill.main(
             params=tmp_path / "params.yaml", student="p2-resnet8",
-            faces=done / "faces/AFLW.parquet", crops=done / "crops/AFLW.h5",
-            targets=done / "targets.h5", weights=NONE, network=tmp_path / "n",
-            history=tmp_path / "h",
+            crops=done / "crops/train.h5", targets=done / "targets.h5", weights=NONE,
+            network=tmp_path / "n", history=tmp_path / "h",
         )  # fmt: skip
     assert not (tmp_path / "n").exists()
 
@@ -241,8 +290,8 @@ def test_batch_size_changes_no_metric(done, tmp_path):
     params["compute"]["infer_batch"] = 3
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     evaluate.main(
-        params=tmp_path / "params.yaml", test="p2-AFLW", faces=done / "faces/AFLW.parquet",
-        crops=done / "crops/AFLW.h5", sweep=done / "sweep.h5", networks=done / "models/p2",
+        params=tmp_path / "params.yaml", test="p2-AFLW", crops=done / "crops/test.h5",
+        sweep=done / "sweep.h5", networks=done / "models/p2",
         predictions=tmp_path / "p.parquet", metrics=tmp_path / "m.json",
         bands=tmp_path / "b.json", cells=tmp_path / "c.csv",
     )  # fmt: skip
@@ -264,26 +313,22 @@ def test_networks_are_loadable_and_know_their_input(done):
     assert metadata["provenance"]["K"] == 1
 
 
-def in_two_processes(stage: str, **arguments: object) -> None:
+def launched(processes: int, stage: str, **arguments: object) -> None:
     """A stage as torchrun starts it: `HPE_LAUNCH="torchrun …" dvc repro` does the same."""
     words = [f"--{name.replace('_', '-')}={value}" for name, value in arguments.items()]
-    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
+    launch = [
+        *("torch.distributed.run", "--standalone"),
+        *(f"--nproc-per-node={processes}", "--no-python"),
+    ]
     command = [sys.executable, "-m", *launch, sys.executable, "-m", f"pipeline.{stage}", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
 
 
-def inputs(done: Path) -> dict[str, Path]:
-    return {
-        "params": done / "params.yaml", "faces": done / "faces/AFLW.parquet",
-        "crops": done / "crops/AFLW.h5",
-    }  # fmt: skip
-
-
 def test_two_processes_detect_the_same_bytes(done, corpora, tmp_path):
-    in_two_processes(
-        "redetect", params=done / "params.yaml", dataset="AFLW", source=DETECTOR,
+    launched(
+        2, "redetect", params=done / "params.yaml", dataset="AFLW", source=DETECTOR,
         folder=corpora / "AFLW", index=done / "index/AFLW.parquet", boxes=tmp_path / "b.parquet",
         unmatched=tmp_path / "u.csv", report=tmp_path / "r.json",
     )  # fmt: skip
@@ -293,29 +338,34 @@ def test_two_processes_detect_the_same_bytes(done, corpora, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "item", "option", "artifact"),
+    ("stage", "crops", "option"),
     [
-        pytest.param("ensemble", {"protocol": "p2"}, "targets", "targets.h5", id="ensemble"),
-        pytest.param("sweep", {"test": "p2-AFLW"}, "sweep", "sweep.h5", id="sweep"),
+        pytest.param("ensemble", "train.h5", "targets", id="ensemble"),
+        pytest.param("sweep", "test.h5", "sweep", id="sweep"),
     ],
 )
-def test_two_processes_write_the_same_bytes(done, tmp_path, stage, item, option, artifact):
-    base = done / "models/p2/base.safetensors"
-    output = tmp_path / artifact
-    in_two_processes(stage, **inputs(done), **item, network=base, **{option: output})
-    assert output.read_bytes() == (done / artifact).read_bytes()
-    assert list(tmp_path.iterdir()) == [output], "shards were left behind"
+def test_two_processes_write_the_same_bytes(done, tmp_path, stage, crops, option):
+    """As one process of the stage: inside pytest, memory lies otherwise, and so may last bits."""
+    outputs = {processes: tmp_path / f"{processes}.h5" for processes in (1, 2)}
+    for processes, output in outputs.items():
+        launched(
+            processes, stage, params=done / "params.yaml", crops=done / "crops" / crops,
+            network=done / "models/p2/base.safetensors", **{option: output},
+        )  # fmt: skip
+    assert outputs[2].read_bytes() == outputs[1].read_bytes()
+    assert sorted(tmp_path.iterdir()) == list(outputs.values()), "shards were left behind"
 
 
 def test_two_processes_train_the_same_network(done, tmp_path):
     """Equal but for rounding, which Adam makes larger: after 3 steps the angles show none of it."""
     network, history = tmp_path / "base.safetensors", tmp_path / "base.csv"
-    in_two_processes(
-        "train_base", **inputs(done), protocol="p2", weights=NONE, network=network, history=history
-    )
+    launched(
+        2, "train_base", params=done / "params.yaml", crops=done / "crops/train.h5", weights=NONE,
+        network=network, history=history,
+    )  # fmt: skip
     expected = pd.read_csv(done / "history/base.csv")
     np.testing.assert_allclose(pd.read_csv(history), expected, rtol=1e-4)
-    crops = Crops(done / "crops/AFLW.h5")
+    crops = Crops(done / "crops/train.h5")
     images = torch.from_numpy(np.stack([crops[row][8:-8, 8:-8] for row in range(len(crops))]))
     angles = []
     for path in (network, done / "models/p2/base.safetensors"):

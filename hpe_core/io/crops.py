@@ -1,7 +1,8 @@
-"""Enlarged face crops: one HDF5 file a corpus, instead of hundreds of thousands of small files.
+"""Enlarged face crops: one HDF5 file a training or test set, whose faces are exactly the file's.
 
 Layout: `pixels` (bytes of all images one after the other), `offsets` (N + 1, where each begins),
-`pyr_deg` (N x 3), `face_id`; attributes say how the crops were made and from which face table.
+`pyr_deg` (N x 3), `face_id`, `validation` (N, which faces of a training set no network is trained
+on; none of a test set); attributes say how the crops were made and from which face table.
 """
 
 from collections.abc import Iterable
@@ -70,7 +71,10 @@ def write_crops(
     crop_format: CropFormat,
     faces_sha256: str,
 ) -> None:
-    """One encoded crop a row of `faces`, in that order, as they come; whole or not at all."""
+    """One encoded crop a row of `faces`, in that order, as they come; whole or not at all.
+
+    faces: face_id, pitch, yaw, roll (degrees) and validation (bool).
+    """
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         pixels = file.create_dataset(
             "pixels", (0,), "u1", maxshape=(None,), chunks=(_CHUNK_BYTES,), fletcher32=True
@@ -89,6 +93,7 @@ def write_crops(
         file.create_dataset("pyr_deg", data=faces[PYR].to_numpy("f8"), fletcher32=True)
         ids = faces["face_id"].tolist()
         file.create_dataset("face_id", data=ids, dtype=h5py.string_dtype())
+        file.create_dataset("validation", data=faces["validation"].to_numpy("?"), fletcher32=True)
         file.attrs.update({**asdict(crop_format), "faces_sha256": faces_sha256})
 
 
@@ -103,22 +108,23 @@ def _append(pixels: h5py.Dataset, pending: list[bytes]) -> None:
 class Crops:
     """Random access to a crops file. Opened on first use, so it can be handed to worker processes.
 
-    `pyr_deg` (N x 3) float64, `face_id` (N), `format`. Raises InputError when the file does not
-    hold crops, or was not made from the face table given.
+    `pyr_deg` (N x 3) float64, `face_id` (N), `validation` (N) bool, `format`, `faces_sha256` of the
+    face table. Raises InputError when the file does not hold crops.
     """
 
-    def __init__(self, path: Path, faces_sha256: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._file: h5py.File | None = None
         if not path.exists():
-            raise InputError(f"{path}: no such crops file; run the crop stage")
+            raise InputError(f"{path}: no such crops file; run the stage that cuts them")
         with h5py.File(path) as file:
-            names = {"pixels", "offsets", "pyr_deg", "face_id"}
+            names = {"pixels", "offsets", "pyr_deg", "face_id", "validation"}
             if not names <= set(file):
                 raise InputError(f"{path}: no crops; expected {sorted(names)}, found {list(file)}")
             attributes = dict(file.attrs)
             self.pyr_deg: NDArray[np.float64] = file["pyr_deg"][:]
             self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
+            self.validation: NDArray[np.bool_] = file["validation"][:]
             self._ends: NDArray[np.int64] = file["offsets"][:]
         self.faces_sha256 = str(attributes.pop("faces_sha256"))
         fields: dict[str, Any] = {
@@ -126,11 +132,11 @@ class Crops:
             for name, value in attributes.items()
         }
         self.format = CropFormat(**fields)
-        if faces_sha256 is not None and faces_sha256 != self.faces_sha256:
-            raise InputError(
-                f"{path}: made from the face table {self.faces_sha256[:12]}, but the table at hand "
-                f"is {faces_sha256[:12]}; run the crop stage again"
-            )
+
+    @property
+    def training_rows(self) -> NDArray[np.int64]:
+        """The rows that networks are trained on: all but the validation faces."""
+        return np.flatnonzero(~self.validation)
 
     def __len__(self) -> int:
         return len(self.face_id)

@@ -26,6 +26,7 @@ class Dataset(Section):
 class Protocol(Section):
     train: Name
     where: Where
+    validation: Annotated[float, Field(ge=0, le=0.5)]
 
 
 class Test(Section):

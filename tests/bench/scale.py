@@ -42,10 +42,13 @@ def stages(folder: Path) -> list[Row]:
     for n in SIZES:
         faces, crops, targets = (folder / f"{name}-{n}" for name in ("faces", "crops", "targets"))
         write_table(face_table(photos, n), faces)
-        data = {"params": params, "faces": faces, "crops": crops}
+        data = {"params": params, "crops": crops}
         for stage, arguments in {
-            "crop": {**data, "folder": folder / "photos"},
-            "ensemble": {**data, "protocol": "p2", "network": network, "targets": targets},
+            "crop_train": {
+                **data, "protocol": "p2", "faces": faces, "folder": folder / "photos",
+                "counts": folder / "counts.json",
+            },
+            "ensemble": {**data, "network": network, "targets": targets},
             "distill": {
                 **data, "student": "p2-resnet8", "targets": targets,
                 "weights": ROOT / "data/pretrained/none", "network": folder / "kd.safetensors",
@@ -87,7 +90,7 @@ def row_of(stage: str, runs: dict[int, tuple[float, float]]) -> Row:
 def face_table(photos: list[Any], n: int) -> pd.DataFrame:
     table = pd.DataFrame({"face_id": [f"AFLW/{number:06d}" for number in range(n)]})
     table["image"] = [photos[number % len(photos)][0].name for number in range(n)]
-    table["split"] = "train"
+    table = table.assign(split="train", subject="")
     rng = np.random.default_rng(0)
     table[PYR] = rng.uniform(-60, 60, (n, 3))
     corner = rng.uniform(4, 12, (n, 2))
