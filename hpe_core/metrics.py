@@ -1,7 +1,8 @@
 """Errors per face, and their summary. The paper's measure is the MAE per angle and their mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -60,3 +61,26 @@ def mae_by_yaw(
         if inside.any():
             bands[f"{low:g}-{high:g}"] = {"faces": int(inside.sum()), **mae_deg(errors[inside])}
     return bands
+
+
+def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The numbers of several runs on the same faces (R ≥ 1, equal keys), each averaged over them.
+
+    Mappings within are averaged likewise; integers, which count the faces, are those of each run.
+    """
+    return {name: _mean([run[name] for run in runs]) for name in runs[0]}
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], Mapping):
+        return mean_of(values)
+    return values[0] if isinstance(values[0], int) else fmean(values)
+
+
+def over_runs(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Summaries of a network's runs, averaged: `runs`, how many, says what the means are of.
+
+    mae_std: sample standard deviation of the MAE over the runs, degrees; left out for one run.
+    """
+    spread = {"mae_std": stdev(run["mae"] for run in summaries)} if len(summaries) > 1 else {}
+    return {**mean_of(summaries), **spread, "runs": len(summaries)}

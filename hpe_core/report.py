@@ -1,9 +1,9 @@
 """The paper's tables from our metrics, with the published values beside ours.
 
 Tables in, tables out. Errors are degrees; `avg` is the mean of pitch, yaw and roll, as the paper
-calls it; columns that begin with `paper_` hold published values and are empty where the paper has
-no such protocol and test set. A published row belongs to the test set of the same protocol and
-dataset.
+calls it, `avg_std` its standard deviation over the seeds, where there are several; columns that
+begin with `paper_` hold published values and are empty where the paper has no such protocol and
+test set. A published row belongs to the test set of the same protocol and dataset.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,7 @@ Cell = tuple[int, int]  # K, d
 Accepted = Mapping[str, Sequence[str]]  # column of the face table → accepted values
 
 ERRORS = ["pitch", "yaw", "roll", "avg"]
+AVERAGES = {"mae": "avg", "mae_std": "avg_std"}  # the paper's name
 PAPER_ERRORS = [f"paper_{name}" for name in ERRORS]
 WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", "people_in_training"]
 NOTHING = "–"
@@ -183,7 +184,7 @@ def methods_table(
     parts = [_method_rows(t, base_backbone, teacher, published) for t in tests]
     rows = [{"test": d, "method": f"imported {k}", **s} for k, (d, s) in elsewhere.items()]
     if rows:
-        extra = pd.DataFrame(rows).rename(columns={"mae": "avg"})
+        extra = pd.DataFrame(rows).rename(columns=AVERAGES)
         parts.append(extra.reindex(columns=parts[0].columns))
     return whole(pd.concat(parts, ignore_index=True))
 
@@ -199,8 +200,8 @@ def _method_rows(
     labels |= {str(key): method for key, method in paper["method"].items()}
     labels["base"] = _base_label(base_backbone, labels["base"])
     labels["ensemble"] = f"Ensemble K={teacher[0]}, d={teacher[1]}"
-    measured = pd.DataFrame.from_dict(ours, orient="index").rename(columns={"mae": "avg"})
-    table = measured[[*ERRORS, "geodesic", "faces"]].reindex(keys)
+    measured = pd.DataFrame.from_dict(ours, orient="index").rename(columns=AVERAGES)
+    table = measured.reindex(index=keys, columns=[*ERRORS, "avg_std", "geodesic", "faces"])
     table = table.join(paper[["extra_data", *PAPER_ERRORS]]).reset_index(drop=True)
     table["extra_data"] = table["extra_data"].map({1: "yes"}).fillna("")
     table.insert(0, "test", test.name)
@@ -267,6 +268,7 @@ def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataF
                     "network": name,
                     "faces": row["faces"],
                     "avg": avg,
+                    "avg_std": row.get("mae_std"),
                     "gain": gain(avg, test.networks["base"]["mae"]) if name != "base" else None,
                     "geodesic": row["geodesic"],
                     "paper_avg": paper_avg,
@@ -275,7 +277,8 @@ def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataF
                     else None,
                 }
             )
-    return whole(pd.DataFrame(rows)).astype({"gain": "f8", "paper_avg": "f8", "paper_gain": "f8"})
+    numbers = ["avg_std", "gain", "paper_avg", "paper_gain"]
+    return whole(pd.DataFrame(rows)).astype(dict.fromkeys(numbers, "f8"))
 
 
 def sweep_table(tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame) -> pd.DataFrame:
@@ -326,8 +329,9 @@ def markdown(
 ) -> str:
     """A Markdown table: errors with `digits` decimals, gains as signed percentages.
 
-    Empty cells become a dash, empty columns are left out. Columns in `once` show a value only where
-    it changes; in those in `bold` the smallest value of each test set stands out.
+    Empty cells become a dash, empty columns are left out. A column `x_std` is shown in column `x`,
+    as "x ± x_std". Columns in `once` show a value only where it changes; in those in `bold` the
+    smallest value of each test set stands out.
     """
     table = table[
         [
@@ -337,6 +341,11 @@ def markdown(
         ]
     ]
     text = pd.DataFrame({name: _texts(table[name], digits) for name in table})
+    spreads = [str(name) for name in table if str(name).endswith("_std")]
+    for spread in spreads:
+        name, measured = spread.removesuffix("_std"), table[spread].notna().to_numpy()
+        text[name] = text[name].where(~measured, text[name] + " ± " + text[spread])
+    table, text = table.drop(columns=spreads), text.drop(columns=spreads)
     for name in set(bold) & set(table):
         least = table[name].round(digits).groupby(table["test"]).transform("min")
         best = (table[name].round(digits) == least).to_numpy()

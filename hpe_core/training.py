@@ -222,6 +222,15 @@ def _epoch(
     return {"loss": loss_sum / faces, "mae": mae_sum / faces}
 
 
+def student_seed(run_seed: int) -> int:
+    """The seed of a run's students: their random stream is not their base network's.
+
+    The base network has the run's seed itself; this one is derived from that and the word
+    "student". All students of a run have the same: what differs between them is the backbone.
+    """
+    return int(np.random.SeedSequence([run_seed, *b"student"]).generate_state(1)[0])
+
+
 def seeded(build: Callable[[], nn.Module], seed: int) -> Any:
     """A network whose random weights depend on `seed` alone."""
     with torch.random.fork_rng():

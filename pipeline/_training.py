@@ -21,20 +21,21 @@ def train(
     rows: NDArray[np.int64],
     augment: Augment,
     optim: Optim,
+    seed: int,
     fabric: lightning_fabric.Fabric,
     compute: Compute,
     history: Path,
     teacher: TargetSource | None = None,
 ) -> None:
     """Trains the network inside `task`; the first process writes the history: epoch, loss, mae."""
-    views = Views(crops.format.size_hw, seed=optim.seed, **augment.model_dump())
+    views = Views(crops.format.size_hw, seed=seed, **augment.model_dump())
     epochs = fit(
         task,
         TrainingFaces(crops, rows, views, teacher),
         optim.epochs,
         optim.batch,
         optim.lr,
-        optim.seed,
+        seed,
         fabric,
         compute.workers,
     )

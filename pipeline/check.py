@@ -12,9 +12,9 @@ from hpe_core.errors import InputError
 from hpe_core.io.annotations import READERS
 from hpe_core.io.files import atomic
 from hpe_core.params.check import validate_file
-from hpe_core.params.learning import Base
+from hpe_core.params.learning import Base, Distill
 from hpe_core.params.loading import load
-from hpe_core.params.protocols import Data, Dataset, Student
+from hpe_core.params.protocols import Data, Dataset
 from pipeline._cli import run
 
 DRAWN = Path("data/demo/corpora")  # drawn when they are needed
@@ -27,8 +27,7 @@ def main(*, params: Path, checked: Path) -> None:
         for name, dataset in load(params, "datasets", dict[str, Dataset]).items():
             if not (root / name).exists():
                 READERS[dataset.reader](root / name)  # its error says how to get it
-    students = load(params, "students", dict[str, Student])
-    for weights in [load(params, "base", Base).weights, *(s.weights for s in students.values())]:
+    for weights in (load(params, "base", Base).weights, load(params, "distill", Distill).weights):
         if not Path(weights).is_file():
             raise InputError(
                 f"{params}: weights {weights!r}: no such file; expected one of data/pretrained "

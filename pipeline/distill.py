@@ -14,9 +14,8 @@ from hpe_core.io.files import sha256
 from hpe_core.io.targets import Targets
 from hpe_core.networks import StudentNet
 from hpe_core.params.learning import Augment, Distill, Ensemble
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Student
-from hpe_core.training import DistillationTask, seeded
+from hpe_core.params.loading import load
+from hpe_core.training import DistillationTask, seeded, student_seed
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._training import train
@@ -25,7 +24,8 @@ from pipeline._training import train
 def main(
     *,
     params: Path,
-    student: str,
+    backbone: str,
+    seed: int,
     crops: Path,
     targets: Path,
     weights: Path,
@@ -34,7 +34,6 @@ def main(
 ) -> None:
     distill, augment = load(params, "distill", Distill), load(params, "augment", Augment)
     grid = load(params, "ensemble", Ensemble)
-    item = load_item(params, "students", student, Student)
     fabric, compute = start(params, distill.precision)
     source = Crops(crops)
     rows = source.training_rows
@@ -43,11 +42,12 @@ def main(
     if teacher.face_id != source.face_id:
         raise InputError(f"{targets}: its faces are not those of {crops}; run ensemble again")
     spec = BinSpec(teacher.origin.bin_deg, teacher.origin.theta_deg)
-    net = seeded(lambda: StudentNet(item.backbone, spec), distill.seed)
-    provenance = load_pretrained(net.encoder_net, item.backbone, weights)
+    own_seed = student_seed(seed)
+    net = seeded(lambda: StudentNet(backbone, spec), own_seed)
+    provenance = load_pretrained(net.encoder_net, backbone, weights)
     task = DistillationTask(net, distill.label_weight)
     views = augment.model_copy(update={"rotate_deg": distill.rotate_deg})
-    train(task, source, rows, views, distill, fabric, compute, history, teacher)
+    train(task, source, rows, views, distill, own_seed, fabric, compute, history, teacher)
     if not fabric.is_global_zero:
         return
     origin = {
@@ -57,14 +57,16 @@ def main(
         "K": grid.K,
         "d": grid.d,
         "faces": len(rows),
+        "seed": seed,
     }
-    save_network(net, network, item.backbone, source.format.size_hw, origin)
+    save_network(net, network, backbone, source.format.size_hw, origin)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--student", required=True)
+    parser.add_argument("--backbone", required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--targets", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)

@@ -3,11 +3,11 @@
     networks, test crops, sweep → predictions per face, metrics, MAE by |yaw| and by K and d
 
 One process evaluates the base network, its offset ensemble and all students that params.yaml
-lists, so that they are compared on the same faces.
+lists, of all seeds, so that they are compared on the same faces.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +21,21 @@ from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic, write_json
 from hpe_core.io.tables import PYR, write_table
 from hpe_core.io.targets import read_sweep
-from hpe_core.metrics import absolute_error_deg, mae_by_yaw, mae_deg, summary
+from hpe_core.metrics import absolute_error_deg, mae_by_yaw, mae_deg, mean_of, over_runs, summary
 from hpe_core.params.learning import Ensemble
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Student, Test
+from hpe_core.params.loading import load
+from hpe_core.params.protocols import Seeds, Students
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
 
+TRUE_PYR = [f"true_{angle}" for angle in PYR]
+
 
 def main(
     *,
     params: Path,
-    test: str,
     crops: Path,
     sweep: Path,
     networks: Path,
@@ -44,46 +45,44 @@ def main(
     cells: Path,
 ) -> None:
     settings, grid = load(params, "evaluate", Evaluate), load(params, "ensemble", Ensemble)
-    item = load_item(params, "tests", test, Test)
+    students, seeds = load(params, "students", Students), load(params, "seeds", Seeds)
     fabric, compute = start(params, settings.precision)
     source = Crops(crops)
     rows = np.arange(len(source))
     parts = []
-    for name, path, offsets in networks_of(params, item.protocol, networks, grid):
+    for name, seed, path, offsets in networks_of(students, seeds, networks, grid):
         network, _ = load_network(path)
         batches = window_probs_of(network, source, rows, offsets, fabric, compute)
         averaged = [average(probs, network.spec) for probs in batches]
         angles = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in averaged]).astype("f8")
         parts.append(
-            pd.DataFrame({"face_id": source.face_id, "network": name}).join(
-                pd.DataFrame(
-                    np.hstack([angles, source.pyr_deg]), columns=[*PYR, *(f"true_{a}" for a in PYR)]
-                )
+            pd.DataFrame({"face_id": source.face_id, "network": name, "seed": seed}).join(
+                pd.DataFrame(np.hstack([angles, source.pyr_deg]), columns=[*PYR, *TRUE_PYR])
             )
         )
     table = pd.concat(parts)
     write_table(table, predictions)
-    pairs = {
-        name: (part[PYR].to_numpy(), part[[f"true_{a}" for a in PYR]].to_numpy())
-        for name, part in table.groupby("network")
-    }
-    write_json({name: summary(*pair) for name, pair in pairs.items()}, metrics)
     edges = settings.yaw_bands_deg
-    write_json({name: mae_by_yaw(*pair, edges) for name, pair in pairs.items()}, bands)
+    summaries, by_yaw = {}, {}
+    for key, own in table.groupby("network"):
+        runs = [(run[PYR].to_numpy(), run[TRUE_PYR].to_numpy()) for _, run in own.groupby("seed")]
+        summaries[key] = over_runs([summary(*run) for run in runs])
+        by_yaw[key] = mean_of([mae_by_yaw(*run, edges) for run in runs])
+    write_json(summaries, metrics)
+    write_json(by_yaw, bands)
     write_cells(sweep, dict(zip(source.face_id, source.pyr_deg, strict=True)), cells)
 
 
 def networks_of(
-    params: Path, protocol: str, networks: Path, grid: Ensemble
-) -> Iterator[tuple[str, Path, np.ndarray]]:
-    """Name, file and offsets of all that is evaluated: base, its ensemble, students as listed."""
-    students = load(params, "students", dict[str, Student])
-    yield "base", networks / "base.safetensors", offset_grid(0, 1)
-    yield "ensemble", networks / "base.safetensors", offset_grid(grid.K, grid.d)
-    for student in students.values():
-        if student.protocol == protocol:
-            name = f"kd-{student.backbone}"
-            yield name, networks / f"{name}.safetensors", offset_grid(0, 1)
+    students: Sequence[str], seeds: Sequence[int], networks: Path, grid: Ensemble
+) -> Iterator[tuple[str, int, Path, np.ndarray]]:
+    """Name, seed, file and offsets of all that is evaluated: base, its ensemble, the students."""
+    centre = offset_grid(0, 1)
+    kinds = [("base", "base", centre), ("ensemble", "base", offset_grid(grid.K, grid.d))]
+    kinds += [(f"kd-{backbone}", f"kd-{backbone}", centre) for backbone in students]
+    for name, stem, offsets in kinds:
+        for seed in seeds:
+            yield name, seed, networks / f"{stem}-{seed}.safetensors", offsets
 
 
 def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> None:
@@ -107,7 +106,6 @@ def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> N
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--test", required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--sweep", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)

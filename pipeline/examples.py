@@ -7,6 +7,7 @@ picture may show real people, so it lies under data/, which git ignores.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.figures import Tile, save_tiles
 from hpe_core.io.tables import PYR, read_table
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Student, Test
+from hpe_core.params.loading import load
+from hpe_core.params.protocols import Students
 from hpe_core.params.results import Tables
 from pipeline._cli import run
 
@@ -26,14 +27,16 @@ TRUE_PYR = [f"true_{angle}" for angle in PYR]
 _SIDE_PX = 256
 
 
-def main(*, params: Path, test: str, predictions: Path, crops: Path, figure: Path) -> None:
+def main(
+    *, params: Path, test: str, seed: int, predictions: Path, crops: Path, figure: Path
+) -> None:
     settings = load(params, "tables", Tables)
-    item = load_item(params, "tests", test, Test)
-    network = shown_network(load(params, "students", dict[str, Student]), item.protocol)
-    table = read_table(predictions, ["face_id", "network", *PYR, *TRUE_PYR])
-    faces = table[table["network"] == network]
+    network = shown_network(load(params, "students", Students))
+    table = read_table(predictions, ["face_id", "network", "seed", *PYR, *TRUE_PYR])
+    faces = table[(table["network"] == network) & (table["seed"] == seed)]
     if faces.empty:
-        raise InputError(f"{predictions}: no {network!r}; found {sorted(set(table['network']))}")
+        found = sorted(set(zip(table["network"], table["seed"], strict=True)))
+        raise InputError(f"{predictions}: no {network!r} of seed {seed}; found {found}")
     source = Crops(crops)
     row_of = {face: row for row, face in enumerate(source.face_id)}
     absent = set(faces["face_id"]) - set(row_of)
@@ -48,10 +51,9 @@ def main(*, params: Path, test: str, predictions: Path, crops: Path, figure: Pat
     save_tiles(tiles, title, figure)
 
 
-def shown_network(students: dict[str, Student], protocol: str) -> str:
-    """The last student of the protocol that params.yaml lists; without one, the ensemble."""
-    own = [f"kd-{s.backbone}" for s in students.values() if s.protocol == protocol]
-    return own[-1] if own else "ensemble"
+def shown_network(students: Sequence[str]) -> str:
+    """The last student that params.yaml lists; without one, the ensemble."""
+    return f"kd-{students[-1]}" if students else "ensemble"
 
 
 def spread_over_yaw(faces: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -74,6 +76,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
     parser.add_argument("--test", required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--figure", type=Path, required=True)

@@ -22,6 +22,7 @@ from pipeline._training import train
 def main(
     *,
     params: Path,
+    seed: int,
     crops: Path,
     weights: Path,
     network: Path,
@@ -31,18 +32,24 @@ def main(
     fabric, compute = start(params, base.precision)
     source = Crops(crops)
     rows = source.training_rows
-    net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), base.seed)
+    net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), seed)
     provenance = load_pretrained(net.encoder_net, base.backbone, weights)
-    train(BaseTask(net), source, rows, augment, base, fabric, compute, history)
+    train(BaseTask(net), source, rows, augment, base, seed, fabric, compute, history)
     if not fabric.is_global_zero:
         return
-    origin = {"weights": provenance, "crops_sha256": sha256(crops), "faces": len(rows)}
+    origin = {
+        "weights": provenance,
+        "crops_sha256": sha256(crops),
+        "faces": len(rows),
+        "seed": seed,
+    }
     save_network(net, network, base.backbone, source.format.size_hw, origin)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)

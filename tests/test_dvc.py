@@ -20,10 +20,14 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
-def call(folder: Path, *words: str) -> str:
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     # The checkout's own code, not the editable install of this repository.
     environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def call(folder: Path, *words: str) -> str:
+    done = run(folder, *words)
     assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
@@ -31,9 +35,12 @@ def call(folder: Path, *words: str) -> str:
 def would_run(folder: Path) -> set[str]:
     """Stages that `dvc repro` finds changed, and all that depend on them.
 
-    Not what depends on `check` alone: its output is always the same.
+    Not what depends on `check` alone: its output is always the same. A dry run stops at a new stage
+    that waits for another's first output; the edges say what would follow.
     """
-    changed = set(re.findall(r"Running stage '([^']+)'", call(folder, "dvc", "repro", "--dry")))
+    dry = run(folder, "dvc", "repro", "--dry", "--keep-going")
+    assert dry.returncode == 0 or "No such file or directory" in dry.stderr, dry.stderr[-3000:]
+    changed = set(re.findall(r"Running stage '([^']+)'", dry.stdout))
     edges = re.findall(r'"([^"]+)" -> "([^"]+)"', call(folder, "dvc", "dag", "--dot"))
     reached, waiting = set(), list(changed)
     while waiting:
@@ -77,10 +84,14 @@ def changed(project):
         path.write_text(text)
 
 
-def set_param(section: str, key: str, value: object):
+def set_param(keys: str, value: object):
     def edit(text: str) -> str:
         params = yaml.safe_load(text)
-        params[section][key] = value
+        *sections, last = keys.split(".")
+        section = params
+        for key in sections:
+            section = section[key]
+        section[last] = value
         return yaml.safe_dump(params, sort_keys=False)
 
     return edit
@@ -92,22 +103,50 @@ def test_the_second_repro_runs_nothing(project):
     assert call(project, "git", "status", "--porcelain").strip() == ""
 
 
-AFTER_TARGETS = {
-    "ensemble@p2", "distill@p2-resnet8", "evaluate@p2-AFLW", "examples@p2-AFLW", "tables",
-}  # fmt: skip
+AFTER_NETWORKS = {"evaluate@p2-AFLW", "examples@p2-AFLW", "tables"}
+STUDENTS = {"distill@p2-resnet8-1", "distill@p2-resnet8-2"}
+AFTER_TARGETS = {"ensemble@p2-1", "ensemble@p2-2", *STUDENTS, *AFTER_NETWORKS}
 
 
 def test_another_ensemble_re_runs_nothing_before_it(changed):
-    assert changed("params.yaml", set_param("ensemble", "K", 2)) - {"check"} == AFTER_TARGETS
+    assert changed("params.yaml", set_param("ensemble.K", 2)) - {"check"} == AFTER_TARGETS
 
 
 def test_metrics_re_run_the_evaluation_only(changed):
     ran = changed("hpe_core/metrics.py", lambda text: text + "\n# edited\n")
-    assert ran == {"evaluate@p2-AFLW", "examples@p2-AFLW", "tables"}
+    assert ran == AFTER_NETWORKS
+
+
+def test_another_seed_runs_its_own_stages_and_the_evaluation(changed):
+    own = {"train_base@p2-3", "ensemble@p2-3", "distill@p2-resnet8-3"}
+    ran = changed("params.yaml", set_param("seeds", [1, 2, 3]))
+    assert ran - {"check"} == own | AFTER_NETWORKS
+
+
+def test_another_student_runs_its_own_stages_and_the_evaluation(changed):
+    own = {"distill@p2-resnet10-1", "distill@p2-resnet10-2"}
+    ran = changed("params.yaml", set_param("students", ["resnet8", "resnet10"]))
+    assert ran - {"check"} == own | AFTER_NETWORKS
+
+
+def test_without_students_nothing_is_distilled(changed):
+    ran = changed("params.yaml", set_param("students", []))
+    assert ran - {"check"} == AFTER_NETWORKS
+
+
+def test_other_students_do_not_re_run_their_base(changed):
+    ran = changed("params.yaml", set_param("distill.lr", 1.0e-3))
+    assert ran - {"check"} == STUDENTS | AFTER_NETWORKS
+
+
+def test_other_validation_faces_re_run_no_detection_and_no_test_crops(changed):
+    ran = changed("params.yaml", set_param("protocols.p2.validation", 0.2))
+    bases = {"train_base@p2-1", "train_base@p2-2"}
+    assert ran - {"check"} == {"crop_train@p2", *bases, "sweep@p2-AFLW", *AFTER_TARGETS}
 
 
 def test_the_machine_changes_nothing(changed):
-    assert changed("params.yaml", set_param("compute", "infer_batch", 7)) == set()
+    assert changed("params.yaml", set_param("compute.infer_batch", 7)) == set()
 
 
 def test_how_many_processes_run_a_stage_changes_nothing(project, monkeypatch):
@@ -116,20 +155,18 @@ def test_how_many_processes_run_a_stage_changes_nothing(project, monkeypatch):
 
 
 def test_boxes_re_run_detection_and_all_after_it(changed):
-    ran = changed("params.yaml", set_param("boxes", "score", 0.4))
-    assert {"redetect@AFLW", "crop_train@p2", "crop_test@p2-AFLW", "train_base@p2", "tables"} <= ran
+    ran = changed("params.yaml", set_param("boxes.score", 0.4))
+    crops = {"crop_train@p2", "crop_test@p2-AFLW"}
+    assert {"redetect@AFLW", *crops, "train_base@p2-1", "tables"} <= ran
     assert not {"index@AFLW", "index@AFLW2000"} & ran
 
 
 def test_a_wrong_parameter_stops_before_anything_runs(project):
     path = project / "params.yaml"
     text = path.read_text()
-    path.write_text(set_param("ensemble", "K", 99)(text))
+    path.write_text(set_param("ensemble.K", 99)(text))
     try:
-        environment = {**ENVIRONMENT, "PYTHONPATH": str(project)}
-        done = subprocess.run(
-            ["dvc", "repro"], cwd=project, env=environment, capture_output=True, text=True
-        )
+        done = run(project, "dvc", "repro")
     finally:
         path.write_text(text)
     assert done.returncode != 0
@@ -145,6 +182,7 @@ def test_an_experiment_with_another_ensemble(project):
     assert ran <= AFTER_TARGETS | {"check"}
     difference = call(project, "dvc", "metrics", "diff", "HEAD")
     assert "ensemble.mae" in difference
+    assert "ensemble.mae_std" in difference
     call(project, "git", "checkout", "-q", ".")
     call(project, "dvc", "checkout", "-q")
     assert would_run(project) == set()
@@ -158,7 +196,7 @@ def test_metrics_show_and_plots(project):
     html = (project / "plots" / "index.html").read_text()
     shutil.rmtree(project / "plots")
     assert "vega" in html
-    assert "history_p2_base" in html
+    assert "history_p2_base-2" in html
     assert "sweep_p2-AFLW" in html
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from hpe_core.geometry import rotation_from_pyr
-from hpe_core.metrics import absolute_error_deg, mae_by_yaw, mae_deg, summary
+from hpe_core.metrics import (
+    absolute_error_deg,
+    mae_by_yaw,
+    mae_deg,
+    mean_of,
+    over_runs,
+    summary,
+)
 
 BANDS = [0.0, 30.0, 60.0, 99.0]
 
@@ -114,3 +121,29 @@ def test_bands_make_up_the_whole():
 def test_an_empty_test_set_is_an_error():
     with pytest.raises(ValueError, match="no face"):
         summary(np.empty((0, 3)), np.empty((0, 3)))
+
+
+def test_over_several_runs_every_value_is_averaged_and_the_mae_has_a_spread():
+    truth = poses(50)[1]
+    runs = [summary(poses(50, seed)[0], truth) for seed in (0, 1, 2)]
+    found = over_runs(runs)
+    for name in ("pitch", "yaw", "roll", "mae", "geodesic"):
+        assert found[name] == pytest.approx(np.mean([run[name] for run in runs]), rel=1e-12)
+    assert found["mae_std"] == pytest.approx(np.std([run["mae"] for run in runs], ddof=1))
+    assert (found["runs"], found["faces"]) == (3, 50)
+    assert isinstance(found["faces"], int)
+
+
+def test_one_run_is_itself_and_has_no_spread():
+    run = summary(*poses(50))
+    assert over_runs([run]) == {**run, "runs": 1}
+
+
+def test_bands_are_averaged_band_by_band():
+    truth = poses(300)[1]
+    one, two = (mae_by_yaw(poses(300, seed)[0], truth, BANDS) for seed in (0, 1))
+    found = mean_of([one, two])
+    assert list(found) == list(one)
+    for band, values in found.items():
+        assert values["faces"] == one[band]["faces"]
+        assert values["mae"] == pytest.approx((one[band]["mae"] + two[band]["mae"]) / 2)

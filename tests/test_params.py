@@ -58,10 +58,15 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         ),
         pytest.param("protocols.p1.train", "300W", "protocols.p1.train is '300W'", id="dataset"),
         pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
-        pytest.param("students.p1-resnet8.train", "BIWI", "trains on '300W_LP'", id="student"),
         pytest.param("datasets.AFLW.reader", "COCO", r"datasets\.AFLW\.reader.*COCO", id="reader"),
         pytest.param("base.backbone", "resnet9", r"base\.backbone.*'resnet9'", id="backbone"),
-        pytest.param("students.p2-resnet8.backbone", "r8", r"backbone.*'r8'", id="student's"),
+        pytest.param("students", ["r8"], r"students\.0: .*'r8'", id="student's"),
+        pytest.param("students", ["resnet8"] * 2, "students: .*different", id="one student twice"),
+        pytest.param("seeds", [], r"seeds: .*at least 1", id="no seed"),
+        pytest.param("seeds", [1, 2, 1], r"seeds: .*different.*\[1, 2, 1\]", id="one seed twice"),
+        pytest.param("seeds", [-1], r"seeds\.0: .*greater than or equal to 0", id="negative seed"),
+        pytest.param("seeds", ["1"], r"seeds\.0: .*integer.*'1'", id="seed-as-text"),
+        pytest.param("seeds", 1, r"seeds: .*list", id="seed-alone"),
         pytest.param("tests.p3-BIWI.where", {"vidoe": ["06"]}, r"where.*'vidoe'", id="column"),
         pytest.param("tests.p3-BIWI.where", {"video": []}, r"where.*at least 1", id="no-value"),
         pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
@@ -80,8 +85,9 @@ def test_a_corpus_that_is_not_there_says_where_it_was_looked_for_and_how_to_get_
     assert not (tmp_path / "checked").exists()
 
 
-def test_weights_that_are_not_there_are_named_before_anything_runs(tmp_path):
-    path = changed(tmp_path, "base.weights", "data/pretrained/IMAGENET1K_V9")
+@pytest.mark.parametrize("section", ["base", "distill"])
+def test_weights_that_are_not_there_are_named_before_anything_runs(tmp_path, section):
+    path = changed(tmp_path, f"{section}.weights", "data/pretrained/IMAGENET1K_V9")
     with pytest.raises(InputError, match="IMAGENET1K_V9.*no such file"):
         check.main(params=path, checked=tmp_path / "checked")
 

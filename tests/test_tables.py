@@ -18,11 +18,12 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256, write_json
 from hpe_core.io.tables import write_table
-from hpe_core.metrics import mae_by_yaw, summary
+from hpe_core.metrics import mae_by_yaw, over_runs, summary
 from pipeline import examples, tables
 
 ROOT = Path(__file__).parents[1]
 CORPORA = "corpora of this test"
+SEED = 3
 BANDS = [0, 30, 60, 99]
 PAPER_PARAMS = {
     "protocols": {
@@ -34,26 +35,7 @@ PAPER_PARAMS = {
         "p1-BIWI": {"protocol": "p1", "dataset": "BIWI", "where": {}},
         "p2-AFLW": {"protocol": "p2", "dataset": "AFLW", "where": {"split": ["test"]}},
     },
-    "students": {
-        "p1-resnet18": {
-            "protocol": "p1",
-            "train": "300W_LP",
-            "backbone": "resnet18",
-            "weights": "none",
-        },
-        "p1-resnet10": {
-            "protocol": "p1",
-            "train": "300W_LP",
-            "backbone": "resnet10",
-            "weights": "none",
-        },
-        "p2-resnet18": {
-            "protocol": "p2",
-            "train": "AFLW",
-            "backbone": "resnet18",
-            "weights": "none",
-        },
-    },
+    "students": ["resnet18", "resnet10"],
     "imported": {},
     "ensemble": {"K": 6, "d": 3, "precision": "32-true"},
     "tables": {"corpora": CORPORA, "examples": 8},
@@ -65,7 +47,6 @@ PAPER_PARAMS = {
         "batch": 1,
         "lr": 0.1,
         "precision": "32-true",
-        "seed": 0,
     },
 }
 OWN_PARAMS = {
@@ -75,14 +56,7 @@ OWN_PARAMS = {
         "aflw-AFLW": {"protocol": "aflw", "dataset": "AFLW", "where": {"split": ["test"]}},
         "aflw-AFLW2000": {"protocol": "aflw", "dataset": "AFLW2000", "where": {}},
     },
-    "students": {
-        "aflw-resnet50": {
-            "protocol": "aflw",
-            "train": "AFLW",
-            "backbone": "resnet50",
-            "weights": "none",
-        },
-    },
+    "students": ["resnet50"],
 }
 
 
@@ -90,13 +64,12 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
     """Everything `tables` reads; the error of a network follows from its place in the list."""
     rng = np.random.default_rng(seed)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    for name, test in params["tests"].items():
+    for name in params["tests"]:
         truth = rng.uniform([-30, -98, -30], [30, 98, 30], (300, 3))
         noise = rng.normal(0, 5, truth.shape)
-        own = [s for s in params["students"].values() if s["protocol"] == test["protocol"]]
-        names = ["base", "ensemble", *(f"kd-{s['backbone']}" for s in own)]
+        names = ["base", "ensemble", *(f"kd-{backbone}" for backbone in params["students"])]
         predicted = {key: truth + noise * (1 - 0.03 * place) for place, key in enumerate(names)}
-        networks = {key: summary(pyr_deg, truth) for key, pyr_deg in predicted.items()}
+        networks = {key: over_runs([summary(p, truth)]) for key, p in predicted.items()}
         write_json(networks, folder / "tests" / f"{name}.json")
         bands = {key: mae_by_yaw(pyr_deg, truth, BANDS) for key, pyr_deg in predicted.items()}
         write_json(bands, folder / "bands" / f"{name}.json")
@@ -146,7 +119,7 @@ def run_tables(folder: Path, out: str = "out") -> Path:
     return folder / out
 
 
-def write_faces(folder: Path, params: dict[str, Any], test: str, count: int = 40) -> None:
+def write_faces(folder: Path, params: dict[str, Any], count: int = 40) -> None:
     """Predictions and crops of one test set; the crops are grey noise."""
     rng = np.random.default_rng(1)
     truth = rng.uniform([-30, -98, -30], [30, 98, 30], (count, 3))
@@ -160,16 +133,14 @@ def write_faces(folder: Path, params: dict[str, Any], test: str, count: int = 40
     images = [encode(np.full(crop_format.shape, 90 + row, np.uint8), crop_format) for row in order]
     digest = sha256(folder / "faces.parquet")
     write_crops(folder / "crops.h5", faces.iloc[order], images, crop_format, digest)
-    own = [
-        s for s in params["students"].values() if s["protocol"] == params["tests"][test]["protocol"]
-    ]
-    names = ["base", "ensemble", *(f"kd-{s['backbone']}" for s in own)]
+    names = ["base", "ensemble", *(f"kd-{backbone}" for backbone in params["students"])]
     labels = pd.DataFrame(truth, columns=examples.TRUE_PYR)
     parts = [
-        pd.DataFrame(truth + 5 * place, columns=["pitch", "yaw", "roll"])
-        .assign(face_id=ids, network=name)
+        pd.DataFrame(truth + 5 * place + seed, columns=["pitch", "yaw", "roll"])
+        .assign(face_id=ids, network=name, seed=seed)
         .join(labels)
         for place, name in enumerate(names)
+        for seed in (SEED, SEED + 1)
     ]
     write_table(pd.concat(parts), folder / "predictions.parquet")
 
@@ -178,6 +149,7 @@ def run_examples(folder: Path, test: str, out: str = "examples.png") -> Path:
     examples.main(
         params=folder / "params.yaml",
         test=test,
+        seed=SEED,
         predictions=folder / "predictions.parquet",
         crops=folder / "crops.h5",
         figure=folder / out,
@@ -285,6 +257,24 @@ def test_table_5_sets_ours_beside_the_papers(paper_run, method, ours, published)
     np.testing.assert_array_equal(found[["yaw", "avg", "geodesic"]].astype("f8"), expected)
     paper_avg = found["paper_avg"]
     assert np.isnan(paper_avg) if published is None else paper_avg == published
+
+
+def test_several_seeds_show_mean_and_spread(tmp_path):
+    folder = write_results(tmp_path, PAPER_PARAMS)
+    path = folder / "tests" / "p1-BIWI.json"
+    networks = json.loads(path.read_text())
+    networks["kd-resnet18"] |= {"mae": 3.123, "mae_std": 0.0456, "runs": 3}
+    write_json(networks, path)
+    out = run_tables(folder)
+    shown = row(out / "table5.csv", test="p1-BIWI", method="KD-ResNet18")
+    assert shown[["avg", "avg_std"]].tolist() == [3.123, 0.0456]
+    assert np.isnan(row(out / "table5.csv", test="p1-BIWI", method="Ensemble K=6, d=3")["avg_std"])
+    assert "| **3.12 ± 0.05** |" in (out / "table5.md").read_text()
+    page = (out / "summary.md").read_text()
+    assert "| 3.12 ± 0.05 |" in page
+    assert f" {networks['ensemble']['mae']:.2f} |" in page
+    for text in (page, (out / "table5.md").read_text()):
+        assert "std" not in text
 
 
 def test_bands_are_those_of_the_metrics(paper_run):
@@ -442,12 +432,12 @@ def drawn(path: Path) -> np.ndarray:
     return cv2.imread(str(path))
 
 
-def test_examples_show_the_last_student(tmp_path):
+def test_examples_show_the_last_student_of_the_seed(tmp_path):
     write_results(tmp_path, PAPER_PARAMS)
-    write_faces(tmp_path, PAPER_PARAMS, "p1-AFLW2000")
+    write_faces(tmp_path, PAPER_PARAMS)
     picture = run_examples(tmp_path, "p1-AFLW2000")
     table = pd.read_parquet(tmp_path / "predictions.parquet")
-    others = table["network"] != "kd-resnet10"
+    others = (table["network"] != "kd-resnet10") | (table["seed"] != SEED)
     table.loc[others, ["pitch", "yaw", "roll"]] = 0.0
     write_table(table, tmp_path / "predictions.parquet")
     again = run_examples(tmp_path, "p1-AFLW2000", "again.png")
@@ -460,14 +450,16 @@ def test_examples_show_the_last_student(tmp_path):
 
 def test_each_example_has_the_crop_of_its_own_face(tmp_path, monkeypatch):
     write_results(tmp_path, PAPER_PARAMS)
-    write_faces(tmp_path, PAPER_PARAMS, "p1-AFLW2000")
+    write_faces(tmp_path, PAPER_PARAMS)
     shown = []
     tile = examples.pose_tile
     monkeypatch.setattr(
         examples, "pose_tile", lambda crop, *rest: shown.append((crop, rest)) or tile(crop, *rest)
     )
     run_examples(tmp_path, "p1-AFLW2000")
-    table = pd.read_parquet(tmp_path / "predictions.parquet").query("network == 'kd-resnet10'")
+    table = pd.read_parquet(tmp_path / "predictions.parquet").query(
+        f"network == 'kd-resnet10' and seed == {SEED}"
+    )
     assert len(shown) == PAPER_PARAMS["tables"]["examples"]
     for crop, (_, predicted, truth) in shown:
         face = table.iloc[int(crop[0, 0, 0]) - 90]  # write_faces paints the row number
@@ -479,12 +471,13 @@ def test_each_example_has_the_crop_of_its_own_face(tmp_path, monkeypatch):
     ("break_it", "expected"),
     [
         pytest.param({"network": "kd-resnet99"}, "no 'kd-resnet10'", id="no such network"),
+        pytest.param({"seed": 7}, r"no 'kd-resnet10' of seed 3; found .*7\)", id="no such seed"),
         pytest.param({"face_id": "Y/1"}, "has no Y/1", id="no crop of a face"),
     ],
 )
 def test_examples_refuse_what_does_not_match(tmp_path, break_it, expected):
     write_results(tmp_path, PAPER_PARAMS)
-    write_faces(tmp_path, PAPER_PARAMS, "p1-AFLW2000")
+    write_faces(tmp_path, PAPER_PARAMS)
     table = pd.read_parquet(tmp_path / "predictions.parquet").assign(**break_it)
     write_table(table, tmp_path / "predictions.parquet")
     with pytest.raises(InputError, match=expected):
@@ -492,7 +485,7 @@ def test_examples_refuse_what_does_not_match(tmp_path, break_it, expected):
 
 
 def test_without_a_student_the_ensemble_is_shown():
-    assert examples.shown_network({}, "p1") == "ensemble"
+    assert examples.shown_network([]) == "ensemble"
 
 
 @pytest.mark.parametrize("count", [1, 3, 50])

@@ -18,6 +18,7 @@ from hpe_core.training import (
     Views,
     fit,
     seeded,
+    student_seed,
 )
 
 SIZE = (16, 16)
@@ -97,6 +98,12 @@ def test_views_differ_by_epoch_and_not_by_call():
     first, again, later = faces[(0, 1)], faces[(0, 1)], faces[(1, 1)]
     assert torch.equal(first["images"], again["images"])
     assert not torch.equal(first["images"], later["images"])
+
+
+def test_students_of_every_run_have_a_seed_that_no_base_network_has():
+    seeds = [student_seed(run) for run in range(1000)]
+    assert seeds[:2] == [student_seed(0), student_seed(1)]
+    assert len({*seeds, *range(1000)}) == 2000
 
 
 def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():

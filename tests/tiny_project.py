@@ -28,13 +28,13 @@ def draw(folder: Path) -> None:
 
 
 def tiny_params(corpora: Path) -> dict[str, Any]:
-    """The demo's params.yaml, cut down to one protocol, one student and one epoch."""
+    """The demo's params.yaml, cut down to one protocol, one student, two seeds and one epoch."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["data"]["root"] = str(corpora)
     params["datasets"] = {name: params["datasets"][name] for name in ("AFLW2000", "AFLW")}
     params["protocols"] = {"p2": params["protocols"]["p2"]}
     params["tests"] = {"p2-AFLW": params["tests"]["p2-AFLW"]}
-    params["students"] = {"p2-resnet8": params["students"]["p2-resnet8"]}
+    params["students"], params["seeds"] = ["resnet8"], [1, 2]
     params["crop"] |= {"height": 32, "width": 32, "margin": 8}
     params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8}
     params["distill"] |= {"epochs": 1, "batch": 8}

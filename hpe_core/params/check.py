@@ -8,7 +8,7 @@ from hpe_core.params.faces import Boxes, Crop, Filter
 from hpe_core.params.learning import Augment, Base, Distill, Ensemble
 from hpe_core.params.loading import Name, load, read_yaml
 from hpe_core.params.machine import Compute
-from hpe_core.params.protocols import Data, Dataset, Imported, Protocol, Student, Test
+from hpe_core.params.protocols import Data, Dataset, Imported, Protocol, Seeds, Students, Test
 from hpe_core.params.results import Evaluate, Sweep, Tables
 
 SECTIONS: dict[str, Any] = {
@@ -16,7 +16,8 @@ SECTIONS: dict[str, Any] = {
     "datasets": dict[Name, Dataset],
     "protocols": dict[Name, Protocol],
     "tests": dict[Name, Test],
-    "students": dict[Name, Student],
+    "students": Students,
+    "seeds": Seeds,
     "imported": dict[Name, Imported],
     "boxes": Boxes,
     "filter": Filter,
@@ -45,19 +46,11 @@ def validate_file(path: Path) -> None:
         *((f"protocols.{k}.train", v.train, datasets) for k, v in protocols.items()),
         *((f"tests.{k}.dataset", v.dataset, datasets) for k, v in loaded["tests"].items()),
         *((f"tests.{k}.protocol", v.protocol, protocols) for k, v in loaded["tests"].items()),
-        *((f"students.{k}.protocol", v.protocol, protocols) for k, v in loaded["students"].items()),
         *((f"imported.{k}.dataset", v.dataset, datasets) for k, v in loaded["imported"].items()),
     ]
     for where, name, known in references:
         if name not in known:
             raise InputError(f"{path}: {where} is {name!r}; expected one of {sorted(known)}")
-    for key, student in loaded["students"].items():
-        expected = protocols[student.protocol].train
-        if student.train != expected:
-            raise InputError(
-                f"{path}: students.{key}.train is {student.train!r}, but protocol "
-                f"{student.protocol} trains on {expected!r}"
-            )
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
     if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")

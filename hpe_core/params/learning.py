@@ -17,16 +17,15 @@ class Augment(Section):
 class Optim(Section):
     """What the base network and the students share of their training."""
 
+    weights: str
     epochs: Annotated[int, Field(gt=0)]
     batch: Annotated[int, Field(gt=0)]
     lr: Annotated[float, Field(gt=0)]
     precision: Precision
-    seed: Annotated[int, Field(ge=0)]
 
 
 class Base(Optim):
     backbone: Backbone
-    weights: str
     bins_deg: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
 

@@ -1,13 +1,24 @@
 """What is trained and tested on what: datasets, protocols, tests, students, imported networks."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hpe_core.params.loading import Backbone, Name, Section
 
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("expected different values")
+    return values
+
+
 Column = Annotated[str, Field(pattern="^(split|subject|video|box_source)$")]
 Where = dict[Column, Annotated[list[str], Field(min_length=1)]]  # of the face table → accepted
+Students = Annotated[list[Backbone], AfterValidator(_distinct)]  # trained for every protocol
+Seeds = Annotated[  # every protocol is run with each
+    list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=1), AfterValidator(_distinct)
+]
 
 
 class Data(Section):
@@ -33,13 +44,6 @@ class Test(Section):
     protocol: Name
     dataset: Name
     where: Where
-
-
-class Student(Section):
-    protocol: Name
-    train: Name
-    backbone: Backbone
-    weights: str
 
 
 class Imported(Section):

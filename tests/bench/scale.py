@@ -50,7 +50,7 @@ def stages(folder: Path) -> list[Row]:
             },
             "ensemble": {**data, "network": network, "targets": targets},
             "distill": {
-                **data, "student": "p2-resnet8", "targets": targets,
+                **data, "backbone": "resnet8", "seed": 1, "targets": targets,
                 "weights": ROOT / "data/pretrained/none", "network": folder / "kd.safetensors",
                 "history": folder / "kd.csv",
             },
