@@ -1,6 +1,6 @@
 """Writes one of our students as the .pth that the published evaluation program reads.
 
-python -m pipeline.export --network data/models/p1/kd-resnet18.safetensors --output kd.pth
+python -m pipeline.export --network data/models/p1/kd-resnet18-1.safetensors --output kd.pth
 """
 
 import argparse
