@@ -23,23 +23,20 @@ def pose_view(
     crop: Pixels,
     pyr_deg: NDArray[np.float64],
     size_hw: tuple[int, int],
-    flip_p: float,
-    rotate_deg: float,
-    rng: np.random.Generator,
-) -> tuple[Pixels, NDArray[np.float64], bool]:
-    """A flipped and turned view of a face, with its label.
+    phi_deg: float,
+    flipped: bool,
+) -> tuple[Pixels, NDArray[np.float64]]:
+    """A turned, then mirrored view of a face, with its label.
 
-    crop: an enlarged crop (h + 2m) x (w + 2m) x 3; pyr_deg (3). Flips with probability flip_p,
-    then turns by a uniform angle within ±rotate_deg about the box centre.
-    Returns the h x w window, its pose (3) in degrees, and whether it was flipped.
+    crop: an enlarged crop (h + 2m) x (w + 2m) x 3; pyr_deg (3); phi_deg: clockwise on screen,
+    about the box centre. Returns the h x w window and its pose (3) in degrees.
     """
-    flipped = bool(rng.random() < flip_p)
-    if flipped:
-        crop, pyr_deg = cv2.flip(crop, 1).astype(np.uint8, copy=False), flip_pyr(pyr_deg)
-    phi_deg = float(rng.uniform(-rotate_deg, rotate_deg))
+    window = rotated_window(crop, size_hw, phi_deg)
     if phi_deg:
         pyr_deg = rotate_pyr(pyr_deg, phi_deg)
-    return rotated_window(crop, size_hw, phi_deg), pyr_deg, flipped
+    if flipped:
+        window, pyr_deg = cv2.flip(window, 1).astype(np.uint8, copy=False), flip_pyr(pyr_deg)
+    return window, pyr_deg
 
 
 class RandomShadow(A.RandomShadow):

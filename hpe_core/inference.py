@@ -26,9 +26,11 @@ def each_window(
     size_hw: tuple[int, int],
     fabric: lightning_fabric.Fabric,
     batch: int,
+    flip: bool = False,
 ) -> Iterator[Tensor]:
     """Probabilities of every offset window of the chosen rows, in their order.
 
+    flip: of the mirrored face's windows, too (`window_probs`).
     Yields (faces, S, 3, n_bins) float32 on the device; a progress bar counts faces.
     """
     model = fabric.setup_module(
@@ -40,7 +42,7 @@ def each_window(
         for some in _read_ahead(crops, rows, faces):
             with torch.inference_mode():
                 moved = some.to(fabric.device)
-                yield from window_probs(predict, moved, offsets, size_hw, batch)
+                yield from window_probs(predict, moved, offsets, size_hw, batch, flip)
             bar.update(len(some))
 
 

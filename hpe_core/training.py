@@ -8,13 +8,14 @@ views and the same batch statistics as one process does, so results differ by ro
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import lightning_fabric
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
@@ -27,18 +28,25 @@ from hpe_core.losses import base_loss, distillation_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
 
 Batch = dict[str, Tensor]
+Schedule = Literal["constant", "cosine"]
 Row = tuple[int, int]  # epoch, row of the dataset
 
 
 class TargetSource(Protocol):
-    """Teacher probabilities (3, n_bins) float32: `io.targets.Targets`, or an array in a test."""
+    """A teacher of V views a face: `io.targets.Targets`, or arrays in a test.
 
-    def __getitem__(self, row: int, /) -> NDArray[np.float32]: ...
+    phi_deg (N, V): how far each view is turned, clockwise. An index (row, view) gives the
+    probabilities of that view, (3, n_bins) float32.
+    """
+
+    phi_deg: NDArray[np.float32]
+
+    def __getitem__(self, row_view: tuple[int, int], /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
 class Views:
-    """How training views are drawn (paper, section 4.3)."""
+    """How training views are drawn (paper, section 4.3). A teacher's views set their own turn."""
 
     size_hw: tuple[int, int]
     flip_p: float
@@ -52,8 +60,9 @@ class TrainingFaces(Dataset[Batch]):
     """Augmented views of the chosen rows of a crop source.
 
     An item is asked for by (epoch, position) and holds `images` (h, w, 3) uint8, `pyr_deg` (3)
-    float32 and, where a teacher is given, `teacher_probs` (3, n_bins) of the same row of it: those
-    of the flipped face where the view is flipped.
+    float32 and, where a teacher is given, `teacher_probs` (3, n_bins). A face is then turned as in
+    one of the teacher's views, all of them equally often; where it is flipped, too, so are the
+    probabilities.
     """
 
     def __init__(
@@ -73,20 +82,21 @@ class TrainingFaces(Dataset[Batch]):
         epoch, position = item
         views, row = self.views, int(self.rows[position])
         rng = np.random.default_rng([views.seed, epoch, position + 1])  # 0: the shuffle's
-        window, pyr_deg, flipped = pose_view(
-            self.crops[row],
-            self.crops.pyr_deg[row],
-            views.size_hw,
-            views.flip_p,
-            views.rotate_deg,
-            rng,
+        flipped = bool(rng.random() < views.flip_p)
+        if self.teacher is None:
+            phi_deg = float(rng.uniform(-views.rotate_deg, views.rotate_deg))
+        else:
+            view = (epoch + position) % self.teacher.phi_deg.shape[1]
+            phi_deg = float(self.teacher.phi_deg[row, view])
+        window, pyr_deg = pose_view(
+            self.crops[row], self.crops.pyr_deg[row], views.size_hw, phi_deg, flipped
         )
         batch = {
             "images": torch.from_numpy(np.ascontiguousarray(self.photometric(window, rng))),
             "pyr_deg": torch.from_numpy(pyr_deg.astype(np.float32)),
         }
         if self.teacher is not None:
-            probs = torch.from_numpy(self.teacher[row])
+            probs = torch.from_numpy(self.teacher[row, view])
             batch["teacher_probs"] = flip_probs(probs) if flipped else probs
         return batch
 
@@ -162,14 +172,16 @@ def fit(
     epochs: int,
     batch: int,
     lr: float,
+    schedule: Schedule,
     seed: int,
     fabric: lightning_fabric.Fabric,
     workers: int,
 ) -> list[dict[str, float]]:
     """Trains the network inside a task.
 
-    Adam at a constant rate, no weight decay (the paper names neither), all epochs: the network
-    is the one after the last epoch, never one picked by a test set.
+    Adam without weight decay (the paper names none), all epochs: the network is the one after the
+    last epoch, never one picked by a test set. Its rate stays at `lr`, or falls from there to 0
+    along half a cosine, a little with every batch.
 
     Returns one row an epoch: epoch, loss, mae (degrees, on the augmented training views).
     """
@@ -185,18 +197,32 @@ def fit(
     task.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.world_size > 1:
         synchronize(task, fabric.device)
-    model, optimizer = fabric.setup(task, torch.optim.Adam(task.parameters(), lr=lr, fused=True))
+    adam = torch.optim.Adam(task.parameters(), lr=lr, fused=True)
+    model, optimizer = fabric.setup(task, adam)
+    rate = _rate(adam, schedule, len(batches))
     stream = iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
     history = []
     with tqdm(total=len(batches), unit="batch", disable=not fabric.is_global_zero) as bar:
         for epoch in range(epochs):
-            row = _epoch(model, optimizer, stream, batches.sizes, fabric, bar)
+            row = _epoch(model, optimizer, rate, stream, batches.sizes, fabric, bar)
             history.append({"epoch": epoch + 1, **row})
     return history
 
 
+def _rate(adam: torch.optim.Adam, schedule: Schedule, steps: int) -> LRScheduler:
+    if schedule == "cosine":
+        return CosineAnnealingLR(adam, steps)
+    return ConstantLR(adam, factor=1)
+
+
 def _epoch(
-    model: Any, optimizer: Any, stream: Any, sizes: list[int], fabric: Any, bar: Any
+    model: Any,
+    optimizer: Any,
+    rate: LRScheduler,
+    stream: Any,
+    sizes: list[int],
+    fabric: Any,
+    bar: Any,
 ) -> dict[str, float]:
     sums = np.zeros(3)  # loss, error, faces of this process
     for size in sizes:
@@ -211,6 +237,7 @@ def _epoch(
             )
         fabric.backward(loss)
         optimizer.step()
+        rate.step()
         optimizer.zero_grad()
         errors = (pyr_deg.detach() - batch["pyr_deg"]).abs().mean(-1)
         sums += [float(losses.detach().sum()), float(errors.sum()), len(losses)]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hpe_core.cropping import TurnedCrops
 from hpe_core.ensemble import Offsets
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
@@ -23,10 +24,13 @@ def window_probs_of(
     offsets: Offsets,
     fabric: lightning_fabric.Fabric,
     compute: Compute,
+    flip: bool = False,
+    views: TurnedCrops | None = None,
 ) -> Iterator[Tensor]:
     """`each_window` at the crops' own input size, for this process's share of the rows.
 
-    Raises InputError for offsets past the margin.
+    views: the crops turned; the rows are then theirs. Raises InputError for offsets past the
+    margin.
     """
     reach = int(np.abs(offsets).max(initial=0))
     if reach > crops.format.margin:
@@ -36,10 +40,11 @@ def window_probs_of(
         )
     return each_window(
         network,
-        crops,
+        views or crops,
         share_of(rows, max(1, compute.infer_batch // len(offsets)), fabric),
         offsets,
         crops.format.size_hw,
         fabric,
         compute.infer_batch,
+        flip,
     )

@@ -35,6 +35,7 @@ def train(
         optim.epochs,
         optim.batch,
         optim.lr,
+        optim.schedule,
         seed,
         fabric,
         compute.workers,

@@ -38,7 +38,8 @@ def main(
     source = Crops(crops)
     rows = source.training_rows
     crops_sha256 = sha256(crops)
-    teacher = Targets(targets, {"K": grid.K, "d": grid.d, "crops_sha256": crops_sha256})
+    asked = {**grid.model_dump(), "views": distill.views, "rotate_deg": augment.rotate_deg}
+    teacher = Targets(targets, {**asked, "crops_sha256": crops_sha256})
     if teacher.face_id != source.face_id:
         raise InputError(f"{targets}: its faces are not those of {crops}; run ensemble again")
     spec = BinSpec(teacher.origin.bin_deg, teacher.origin.theta_deg)
@@ -46,8 +47,7 @@ def main(
     net = seeded(lambda: StudentNet(backbone, spec), own_seed)
     provenance = load_pretrained(net.encoder_net, backbone, weights)
     task = DistillationTask(net, distill.label_weight)
-    views = augment.model_copy(update={"rotate_deg": distill.rotate_deg})
-    train(task, source, rows, views, distill, own_seed, fabric, compute, history, teacher)
+    train(task, source, rows, augment, distill, own_seed, fabric, compute, history, teacher)
     if not fabric.is_global_zero:
         return
     origin = {

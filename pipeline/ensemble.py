@@ -2,7 +2,8 @@
 
     base network, training crops → probabilities (HDF5), read by every student of the protocol
 
-The rows are those of the crops, validation faces included.
+The rows are those of the crops, validation faces included, each in as many turned views as
+`distill.views` says: a student sees exactly the views that its teacher saw.
 """
 
 import argparse
@@ -11,48 +12,57 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import average
+from hpe_core.cropping import TurnedCrops
+from hpe_core.ensemble import average, view_turns
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.shards import gathered
 from hpe_core.io.targets import TargetsOrigin, write_targets
-from hpe_core.params.learning import Ensemble
+from hpe_core.params.learning import Augment, Distill, Ensemble
 from hpe_core.params.loading import load
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
 
 
-def main(*, params: Path, crops: Path, network: Path, targets: Path) -> None:
-    grid = load(params, "ensemble", Ensemble)
+def main(*, params: Path, seed: int, crops: Path, network: Path, targets: Path) -> None:
+    grid, views = load(params, "ensemble", Ensemble), load(params, "distill", Distill).views
+    rotate_deg = load(params, "augment", Augment).rotate_deg
     fabric, compute = start(params, grid.precision)
     source = Crops(crops)
     base, _ = load_network(network)
     offsets = offset_grid(grid.K, grid.d)
+    phi_deg = view_turns(len(source), views, rotate_deg, seed)
+    turned = TurnedCrops(source, phi_deg, source.format.size_hw, margin=grid.K)
     origin = TargetsOrigin(
         K=grid.K,
         d=grid.d,
-        S=len(offsets),
+        S=len(offsets) * (1 + grid.flip),
         bin_deg=base.spec.bin_deg,
         theta_deg=base.spec.theta_deg,
         n_bins=base.spec.n_bins,
         base_sha256=sha256(network),
         crops_sha256=sha256(crops),
         precision=grid.precision,
-        views="upright, not flipped",
+        flip=grid.flip,
+        views=views,
+        rotate_deg=rotate_deg,
     )
-    batches = window_probs_of(base, source, np.arange(len(source)), offsets, fabric, compute)
+    batches = window_probs_of(
+        base, source, np.arange(phi_deg.size), offsets, fabric, compute, grid.flip, turned
+    )
     means = (average(probs, base.spec) for probs in batches)
     chunks = (tuple(part.cpu().numpy() for part in mean) for mean in means)
     everything = gathered(targets, chunks, fabric)
     if fabric.is_global_zero:
-        write_targets(targets, source.face_id, everything, origin)
+        write_targets(targets, source.face_id, phi_deg, everything, origin)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)
     parser.add_argument("--targets", type=Path, required=True)

@@ -50,9 +50,9 @@ def main(
     source = Crops(crops)
     rows = np.arange(len(source))
     parts = []
-    for name, seed, path, offsets in networks_of(students, seeds, networks, grid):
+    for name, seed, path, offsets, flip in networks_of(students, seeds, networks, grid):
         network, _ = load_network(path)
-        batches = window_probs_of(network, source, rows, offsets, fabric, compute)
+        batches = window_probs_of(network, source, rows, offsets, fabric, compute, flip)
         averaged = [average(probs, network.spec) for probs in batches]
         angles = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in averaged]).astype("f8")
         parts.append(
@@ -75,14 +75,14 @@ def main(
 
 def networks_of(
     students: Sequence[str], seeds: Sequence[int], networks: Path, grid: Ensemble
-) -> Iterator[tuple[str, int, Path, np.ndarray]]:
-    """Name, seed, file and offsets of all that is evaluated: base, its ensemble, the students."""
-    centre = offset_grid(0, 1)
-    kinds = [("base", "base", centre), ("ensemble", "base", offset_grid(grid.K, grid.d))]
-    kinds += [(f"kd-{backbone}", f"kd-{backbone}", centre) for backbone in students]
-    for name, stem, offsets in kinds:
+) -> Iterator[tuple[str, int, Path, np.ndarray, bool]]:
+    """Name, seed, file, offsets and flip of all that is evaluated: base, its ensemble, students."""
+    centre, grid_offsets = offset_grid(0, 1), offset_grid(grid.K, grid.d)
+    kinds = [("base", "base", centre, False), ("ensemble", "base", grid_offsets, grid.flip)]
+    kinds += [(f"kd-{backbone}", f"kd-{backbone}", centre, False) for backbone in students]
+    for name, stem, offsets, flip in kinds:
         for seed in seeds:
-            yield name, seed, networks / f"{stem}-{seed}.safetensors", offsets
+            yield name, seed, networks / f"{stem}-{seed}.safetensors", offsets, flip
 
 
 def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> None:

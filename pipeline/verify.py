@@ -12,6 +12,7 @@ import lightning_fabric
 import numpy as np
 
 from hpe_core.boxes import offset_grid
+from hpe_core.cropping import TurnedCrops
 from hpe_core.ensemble import average
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
@@ -31,27 +32,31 @@ def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> 
     base, _ = load_network(network)
     source, origin = Crops(crops), cached.origin
     rng = np.random.default_rng(seed)
-    sample = np.sort(rng.choice(len(cached), min(rows, len(cached)), replace=False))
+    n = cached.phi_deg.size
+    sample = np.sort(rng.choice(n, min(rows, n), replace=False))
+    turned = TurnedCrops(source, cached.phi_deg, source.format.size_hw, margin=origin.K)
     fabric = lightning_fabric.Fabric(devices=1, precision=origin.precision)  # type: ignore[arg-type]
     offsets = offset_grid(origin.K, origin.d)
-    batches = each_window(base, source, sample, offsets, source.format.size_hw, fabric, batch=256)
+    size_hw = source.format.size_hw
+    batches = each_window(base, turned, sample, offsets, size_hw, fabric, 256, origin.flip)
     again = [average(probs, base.spec) for probs in batches]
     pyr_deg = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in again])
     probs = np.concatenate([mean.cpu().numpy() for mean, _, _ in again])
-    difference = np.abs(pyr_deg - cached.pyr_deg[sample]).max(axis=1)
-    cached_probs = np.stack([cached[int(row)] for row in sample])
+    difference = np.abs(pyr_deg - cached.pyr_deg.reshape(-1, 3)[sample]).max(axis=1)
+    faces, views = np.divmod(sample, origin.views)
+    cached_probs = np.stack([cached[face, view] for face, view in zip(faces, views, strict=True)])
     stored = cached_probs @ base.spec.centers_deg.numpy()
     difference = np.maximum(difference, np.abs(pyr_deg - stored).max(axis=1))
     worst = int(difference.argmax())
     limit = TOLERANCE_DEG[origin.precision]
     print(
-        f"{targets}: {len(sample)} of {len(cached)} rows recomputed; largest difference "
+        f"{targets}: {len(sample)} of {n} views recomputed; largest difference "
         f"{difference[worst]:.5f} degrees, {np.abs(probs - cached_probs).max():.1e} in "
         f"probability"
     )
     if difference[worst] > limit:
         raise InputError(
-            f"{targets}: {cached.face_id[sample[worst]]} differs by {difference[worst]:.4f} "
+            f"{targets}: {cached.face_id[faces[worst]]} differs by {difference[worst]:.4f} "
             f"degrees, expected at most {limit}; run the ensemble stage again"
         )
 

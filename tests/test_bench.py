@@ -97,7 +97,8 @@ def test_training_step(faces, tmp_path):
     crops = material.crops_of(tmp_path / "c.h5", faces, PX, 4)
     views = Views((PX, PX), 0.0, 0.0, photometric_p=0.0, blur_max_px=3, seed=0)
     tasks = [BaseTask(seeded(lambda: BaseNet("resnet8", [BinSpec()]), 0)) for _ in range(2)]
-    fit(tasks[0], TrainingFaces(crops, np.arange(5), views), 1, 5, 1e-3, 0, material.fabric(), 0)
+    faces = TrainingFaces(crops, np.arange(5), views)
+    fit(tasks[0], faces, 1, 5, 1e-3, "constant", 0, material.fabric(), 0)
     batch = {
         "images": torch.from_numpy(np.stack([crops[row][4:-4, 4:-4] for row in range(5)])),
         "pyr_deg": torch.from_numpy(crops.pyr_deg).float(),

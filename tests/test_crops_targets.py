@@ -12,7 +12,7 @@ from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.targets import Targets, TargetsOrigin, write_targets
 
 RAW = CropFormat(12, 10, 3, "enlarged", "replicate", "raw", 95)
-ORIGIN = TargetsOrigin(15, 5, 49, 1.0, 99.0, 198, "b" * 64, "c" * 64, "32-true", "upright")
+ORIGIN = TargetsOrigin(15, 5, 49, 1.0, 99.0, 198, "b" * 64, "c" * 64, "32-true", False, 2, 15.0)
 
 
 def faces(n: int) -> pd.DataFrame:
@@ -95,18 +95,23 @@ def chunks(n: int, sizes: list[int]):
     return zip(*(np.split(a, cuts) for a in (probs, pyr, std)), strict=True), probs, pyr
 
 
+def turns(faces: int) -> np.ndarray:
+    return np.random.default_rng(2).uniform(-15, 15, (faces, 2)).astype(np.float32)
+
+
 def test_targets_round_trip(tmp_path):
     parts, probs, pyr = chunks(130, [100, 30])
-    ids = [f"D/{i}" for i in range(130)]
-    write_targets(tmp_path / "t.h5", ids, parts, ORIGIN)
+    ids = [f"D/{i}" for i in range(65)]
+    write_targets(tmp_path / "t.h5", ids, turns(65), parts, ORIGIN)
     targets = Targets(tmp_path / "t.h5", {"K": 15, "d": 5})
     assert targets.face_id == ids
     assert targets.origin == ORIGIN
-    found = np.stack([targets[row] for row in range(130)])
+    found = np.stack([targets[row, view] for row in range(65) for view in range(2)])
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
     np.testing.assert_allclose(found, probs, atol=1e-3)
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(targets))[7], found[7])
-    np.testing.assert_array_equal(targets.pyr_deg, pyr)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(targets))[3, 1], found[7])
+    np.testing.assert_array_equal(targets.pyr_deg, pyr.reshape(65, 2, 3))
+    np.testing.assert_array_equal(targets.phi_deg, turns(65))
     with h5py.File(tmp_path / "t.h5") as file:
         assert file["probs"].dtype == np.float16
         assert file["probs"].chunks == (64, 3, 198)
@@ -114,9 +119,9 @@ def test_targets_round_trip(tmp_path):
 
 
 def test_targets_do_not_depend_on_how_they_came(tmp_path):
-    ids = [f"D/{i}" for i in range(2500)]
+    ids = [f"D/{i}" for i in range(1250)]
     for name, sizes in (("a.h5", [2500]), ("b.h5", [3, 2496, 1]), ("c.h5", [500] * 5)):
-        write_targets(tmp_path / name, ids, chunks(2500, sizes)[0], ORIGIN)
+        write_targets(tmp_path / name, ids, turns(1250), chunks(2500, sizes)[0], ORIGIN)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
@@ -129,12 +134,12 @@ def test_targets_do_not_depend_on_how_they_came(tmp_path):
     ],
 )
 def test_targets_of_another_origin_are_refused(tmp_path, asked, message):
-    write_targets(tmp_path / "t.h5", ["D/0"], chunks(1, [1])[0], ORIGIN)
+    write_targets(tmp_path / "t.h5", ["D/0"], turns(1), chunks(2, [2])[0], ORIGIN)
     with pytest.raises(InputError, match=message):
         Targets(tmp_path / "t.h5", asked)
 
 
 def test_missing_rows_of_targets_leave_nothing_behind(tmp_path):
-    with pytest.raises(ValueError, match="3 faces, but targets of 2"):
-        write_targets(tmp_path / "t.h5", ["a", "b", "c"], chunks(2, [2])[0], ORIGIN)
+    with pytest.raises(ValueError, match="4 views, but targets of 2"):
+        write_targets(tmp_path / "t.h5", ["a", "b"], turns(2), chunks(2, [2])[0], ORIGIN)
     assert list(tmp_path.iterdir()) == []

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from hpe_core.bins import BinSpec
+from hpe_core.bins import BinSpec, flip_probs
 from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import average, cell_members, window_probs, windows
+from hpe_core.ensemble import average, cell_members, view_turns, window_probs, windows
 from hpe_core.networks import normalize
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
@@ -84,6 +84,42 @@ def test_splitting_into_batches_changes_nothing(batch):
     expected = all_windows(offsets)
     assert expected.shape == (3, 25, 3, SPEC.n_bins)
     torch.testing.assert_close(all_windows(offsets, batch), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_flipped_windows_are_those_of_the_mirrored_crop_mirrored_back(batch):
+    offsets = offset_grid(2, 2)
+    found = torch.cat(list(window_probs(predict, crops(), offsets, SIZE, batch, flip=True)))
+    assert found.shape == (3, 18, 3, SPEC.n_bins)
+    torch.testing.assert_close(found[:, :9], all_windows(offsets), rtol=1e-5, atol=1e-7)
+    for position, (dx, dy) in enumerate(offsets.tolist()):
+        top, left = MARGIN + dy, MARGIN + dx
+        cut = crops().flip(2)[:, top : top + SIZE[0], left : left + SIZE[1]]
+        pitch, yaw, roll = predict(normalize(cut)).unbind(1)
+        expected = torch.stack([pitch, yaw.flip(-1), roll.flip(-1)], 1)
+        torch.testing.assert_close(found[:, 9 + position], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_flipped_ensemble_of_a_mirrored_face_is_its_mirror_image():
+    """Why a student may be flipped for nothing: reversing the bins is then exact."""
+    offsets = offset_grid(2, 1)
+
+    def ensemble(images: Tensor) -> Tensor:
+        return torch.cat(list(window_probs(predict, images, offsets, SIZE, 1000, flip=True))).mean(
+            1
+        )
+
+    torch.testing.assert_close(ensemble(crops().flip(2)), flip_probs(ensemble(crops())))
+
+
+def test_views_are_upright_first_and_differ_between_runs():
+    phi_deg = view_turns(500, 4, 15.0, seed=1)
+    assert phi_deg.shape == (500, 4)
+    assert (phi_deg[:, 0] == 0).all()
+    others = phi_deg[:, 1:]
+    assert np.abs(others).max() <= 15
+    assert np.abs(others).mean() == pytest.approx(7.5, abs=0.4)  # uniform
+    assert not np.array_equal(phi_deg, view_turns(500, 4, 15.0, seed=2))
 
 
 def test_no_batch_is_larger_than_asked_for():

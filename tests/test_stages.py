@@ -87,7 +87,7 @@ def run_all(root: Path, corpora: Path) -> None:
         train_base.main(
             **data, seed=seed, weights=NONE, network=base, history=root / f"history/base-{seed}.csv"
         )
-        ensemble.main(**data, network=base, targets=targets)
+        ensemble.main(**data, seed=seed, network=base, targets=targets)
         distill.main(
             **data, backbone="resnet8", seed=seed, targets=targets, weights=NONE,
             network=root / f"models/p2/kd-resnet8-{seed}.safetensors",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from hpe_core.augment import pose_view
 from hpe_core.bins import BinSpec, flip_probs
 from hpe_core.errors import InputError
 from hpe_core.geometry import flip_pyr
@@ -51,8 +52,20 @@ def cpu() -> lightning_fabric.Fabric:
 def trained(views: Views, workers: int, n: int = 24, epochs: int = 2):
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
     faces = TrainingFaces(Arrays(n), np.arange(n), views)
-    history = fit(BaseTask(network), faces, epochs, 8, 1e-3, 5, cpu(), workers)
+    history = fit(BaseTask(network), faces, epochs, 8, 1e-3, "constant", 5, cpu(), workers)
     return network, history
+
+
+class Teacher:
+    """Random targets of V views a face."""
+
+    def __init__(self, n: int, views: int) -> None:
+        rng = np.random.default_rng(1)
+        self.phi_deg = rng.uniform(-15, 15, (n, views)).astype(np.float32)
+        self.probs = rng.dirichlet(np.ones(198), (n, views, 3)).astype(np.float32)
+
+    def __getitem__(self, row_view: tuple[int, int]) -> np.ndarray:
+        return self.probs[row_view]
 
 
 def test_equal_to_a_plain_pytorch_loop():
@@ -89,7 +102,7 @@ def test_learns_what_can_be_learnt():
     n = 64
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
     faces = TrainingFaces(Arrays(n), np.arange(n), PLAIN)
-    history = fit(BaseTask(network), faces, 25, 16, 2e-3, 5, cpu(), 0)
+    history = fit(BaseTask(network), faces, 25, 16, 2e-3, "constant", 5, cpu(), 0)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
 
 
@@ -107,13 +120,53 @@ def test_students_of_every_run_have_a_seed_that_no_base_network_has():
 
 
 def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():
-    arrays = Arrays(6)
-    probs = np.random.default_rng(1).dirichlet(np.ones(198), (6, 3)).astype(np.float32)
+    arrays, teacher = Arrays(6), Teacher(6, 1)
+    teacher.phi_deg[:] = 0
     views = Views(SIZE, flip_p=1.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=0)
-    item = TrainingFaces(arrays, np.array([3, 5]), views, probs)[(0, 1)]
+    item = TrainingFaces(arrays, np.array([3, 5]), views, teacher)[(0, 1)]
     np.testing.assert_array_equal(item["images"], arrays.pixels[5][2:-2, 2:-2][:, ::-1])
     np.testing.assert_allclose(item["pyr_deg"], flip_pyr(arrays.pyr_deg[5]), rtol=1e-6)
-    assert torch.equal(item["teacher_probs"], flip_probs(torch.from_numpy(probs[5])))
+    assert torch.equal(item["teacher_probs"], flip_probs(torch.from_numpy(teacher[5, 0])))
+
+
+def test_a_student_sees_its_teachers_views_all_equally_often():
+    """The turn of the pixels, the label and the target are those of one view."""
+    arrays, teacher = Arrays(4), Teacher(4, 3)
+    faces = TrainingFaces(arrays, np.array([1, 3]), PLAIN, teacher)
+    seen = []
+    for epoch in range(6):
+        item = faces[(epoch, 1)]
+        view = next(v for v in range(3) if np.array_equal(item["teacher_probs"], teacher[3, v]))
+        phi_deg = float(teacher.phi_deg[3, view])
+        window, pyr_deg = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, phi_deg, False)
+        np.testing.assert_array_equal(item["images"], window)
+        np.testing.assert_allclose(item["pyr_deg"], pyr_deg, rtol=1e-6)
+        seen.append(view)
+    assert sorted(seen) == [0, 0, 1, 1, 2, 2]
+
+
+def rates_of(schedule: str, monkeypatch) -> list[float]:
+    """The learning rate of every step of a run."""
+    rates = []
+    step = torch.optim.Adam.step
+
+    def noting(self, closure=None):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noting)
+    faces = TrainingFaces(Arrays(8), np.arange(8), PLAIN)
+    fit(BaseTask(BaseNet("resnet10", SPECS)), faces, 3, 4, 1e-3, schedule, 5, cpu(), 0)
+    return rates
+
+
+def test_the_rate_falls_along_half_a_cosine_to_nothing(monkeypatch):
+    expected = 1e-3 * (1 + np.cos(np.pi * np.arange(6) / 6)) / 2
+    np.testing.assert_allclose(rates_of("cosine", monkeypatch), expected)
+
+
+def test_a_constant_rate_stays(monkeypatch):
+    np.testing.assert_allclose(rates_of("constant", monkeypatch), 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +212,13 @@ def test_distillation_reaches_the_teacher_it_can_express():
     n = 32
     arrays = Arrays(n)
     edges = torch.from_numpy(arrays.pyr_deg)[..., None] - spec.centers_deg
-    probs = torch.softmax(-((edges / 9.0) ** 2), dim=-1).float().numpy()
+    teacher = Teacher(n, 1)
+    teacher.phi_deg[:] = 0
+    teacher.probs = torch.softmax(-((edges / 9.0) ** 2), dim=-1).float().numpy()[:, None]
     student = seeded(lambda: StudentNet("resnet10", spec), 3)
-    faces = TrainingFaces(arrays, np.arange(n), PLAIN, probs)
-    history = fit(DistillationTask(student, 0.05), faces, 20, 16, 2e-3, 1, cpu(), 0)
+    faces = TrainingFaces(arrays, np.arange(n), PLAIN, teacher)
+    task = DistillationTask(student, 0.05)
+    history = fit(task, faces, 20, 16, 2e-3, "constant", 1, cpu(), 0)
     assert history[-1]["loss"] < 0.6 * history[0]["loss"]
 
 
@@ -172,4 +228,4 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         network.regression_net.bias.fill_(float("nan"))
     faces = TrainingFaces(Arrays(8), np.arange(8), PLAIN)
     with pytest.raises(InputError, match="the loss is nan"):
-        fit(BaseTask(network), faces, 1, 4, 1e-3, 0, cpu(), 0)
+        fit(BaseTask(network), faces, 1, 4, 1e-3, "constant", 0, cpu(), 0)

@@ -37,7 +37,7 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["students"], params["seeds"] = ["resnet8"], [1, 2]
     params["crop"] |= {"height": 32, "width": 32, "margin": 8}
     params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8}
-    params["distill"] |= {"epochs": 1, "batch": 8}
+    params["distill"] |= {"epochs": 1, "batch": 8, "views": 2}
     params["ensemble"] |= {"K": 1, "d": 1}
     params["sweep"] |= {"K_max": 3, "max_faces": 5}
     params["tables"] |= {"examples": 4}

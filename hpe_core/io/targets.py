@@ -34,17 +34,24 @@ class TargetsOrigin:
     base_sha256: str
     crops_sha256: str
     precision: str
-    views: str
+    flip: bool
+    views: int
+    rotate_deg: float
 
 
 def write_targets(
     path: Path,
     face_ids: list[str],
+    phi_deg: NDArray[np.float32],
     chunks: Iterable[Arrays],
     origin: TargetsOrigin,
 ) -> None:
-    """chunks: float32 (probs, pyr_deg, std_deg) of consecutive rows, in the order of `face_ids`."""
-    n, row = len(face_ids), 0
+    """phi_deg (N, V): how far each view of each face is turned, clockwise.
+
+    chunks: float32 (probs, pyr_deg, std_deg) of consecutive views, those of the first face first,
+    in the order of `face_ids`.
+    """
+    n, row = phi_deg.size, 0
     layout = {"probs": ("f2", origin.n_bins), "pyr_deg": ("f4",), "std_deg": ("f4",)}
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         datasets = [
@@ -63,7 +70,8 @@ def write_targets(
                 dataset[rows] = values
             row = rows.stop
         if row != n:
-            raise ValueError(f"{path}: {n} faces, but targets of {row}")
+            raise ValueError(f"{path}: {n} views, but targets of {row}")
+        file.create_dataset("phi_deg", data=phi_deg, fletcher32=True)
         file.create_dataset("face_id", data=face_ids, dtype=h5py.string_dtype())
         file.attrs.update(asdict(origin))
 
@@ -71,7 +79,8 @@ def write_targets(
 class Targets:
     """Cached targets. Opened on first use, so they can be handed to worker processes.
 
-    `face_id` (N), `pyr_deg` and `std_deg` (N x 3) degrees, `origin`; an index gives probabilities.
+    `face_id` (N); of V views a face `phi_deg` (N, V), `pyr_deg` and `std_deg` (N, V, 3), degrees;
+    `origin`. An index (row, view) gives probabilities.
     expected: attributes that the file must have, such as {"K": 15, "base_sha256": …}. Raises
     InputError naming the attribute and both values where one differs, or where there is no file.
     """
@@ -84,8 +93,10 @@ class Targets:
         with h5py.File(path) as file:
             attributes = {k: v.item() if hasattr(v, "item") else v for k, v in file.attrs.items()}
             self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
-            self.pyr_deg: NDArray[np.float32] = file["pyr_deg"][:]
-            self.std_deg: NDArray[np.float32] = file["std_deg"][:]
+            self.phi_deg: NDArray[np.float32] = file["phi_deg"][:]
+            by_view = (*self.phi_deg.shape, 3)
+            self.pyr_deg: NDArray[np.float32] = file["pyr_deg"][:].reshape(by_view)
+            self.std_deg: NDArray[np.float32] = file["std_deg"][:].reshape(by_view)
         for name, value in (expected or {}).items():
             if attributes.get(name) != value:
                 raise InputError(
@@ -97,11 +108,12 @@ class Targets:
     def __len__(self) -> int:
         return len(self.face_id)
 
-    def __getitem__(self, row: int) -> NDArray[np.float32]:
+    def __getitem__(self, row_view: tuple[int, int]) -> NDArray[np.float32]:
         """The ensemble's probabilities (3, n_bins), each angle's summing to 1."""
         if self._file is None:
             self._file = h5py.File(self.path)
-        probs = self._file["probs"][row].astype(np.float32)
+        row, view = row_view
+        probs = self._file["probs"][row * self.phi_deg.shape[1] + view].astype(np.float32)
         return probs / probs.sum(-1, keepdims=True)
 
     def __getstate__(self) -> dict[str, object]:

@@ -21,6 +21,7 @@ class Optim(Section):
     epochs: Annotated[int, Field(gt=0)]
     batch: Annotated[int, Field(gt=0)]
     lr: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine"]
     precision: Precision
 
 
@@ -32,9 +33,10 @@ class Base(Optim):
 class Ensemble(Section):
     K: Annotated[int, Field(ge=0)]
     d: Annotated[int, Field(gt=0)]
+    flip: bool
     precision: Precision
 
 
 class Distill(Optim):
     label_weight: Annotated[float, Field(ge=0)]
-    rotate_deg: Annotated[float, Field(ge=0, le=45)]
+    views: Annotated[int, Field(gt=0)]

@@ -84,10 +84,11 @@ def training_view(
     margin: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """From the raw file: decode, crop, resize, flip, turn, augment."""
+    """From the raw file: decode, crop, resize, turn, flip, augment."""
     path, bbox_xyxy, pyr_deg = face
     crop = enlarged_crop(read(path), bbox_xyxy, size_hw, margin, "replicate")
-    window, pyr_deg, _ = pose_view(crop, pyr_deg, size_hw, 0.5, 15.0, rng)
+    flipped, phi_deg = bool(rng.random() < 0.5), float(rng.uniform(-15, 15))
+    window, pyr_deg = pose_view(crop, pyr_deg, size_hw, phi_deg, flipped)
     return chain(image=window)["image"], pyr_deg
 
 

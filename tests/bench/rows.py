@@ -212,7 +212,7 @@ def fitted(backbone: str, px: int, batch: int, n: int, drawn: bool) -> dict[str,
         faces = material.photographs(Path(folder), min(n, 96)) * -(-n // 96)
         crops = material.crops_of(Path(folder) / "c.h5", faces[:n], px, PAPER["margin"])
         data = (TrainingFaces if drawn else FreeFaces)(crops, np.arange(n), views)
-        fit(task, data, 1, batch, 1e-4, 0, fabric, 14 if ON_GPU else 1)
+        fit(task, data, 1, batch, 1e-4, "constant", 0, fabric, 14 if ON_GPU else 1)
         own = time.perf_counter() - fabric.started
     theirs = bare_steps(task, fabric, batch, n // batch - WARM_UP, px)
     return {"own": own, "waited": fabric.waited, "theirs": theirs}
