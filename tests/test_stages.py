@@ -253,7 +253,8 @@ def test_verify_notices_targets_of_another_network(done, tmp_path):
 
 def test_targets_say_what_they_were_computed_from(done):
     origin = Targets(done / "targets-1.h5").origin
-    assert (origin.K, origin.d, origin.S, origin.n_bins) == (1, 1, 9, 198)
+    assert (origin.K, origin.d, origin.S, origin.n_bins) == (1, 1, 18, 198)  # 9, and mirrored
+    assert (origin.flip, origin.views, origin.rotate_deg) == (True, 2, 15.0)
 
 
 def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
@@ -267,6 +268,18 @@ def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
             network=tmp_path / "n", history=tmp_path / "h",
         )  # fmt: skip
     assert not (tmp_path / "n").exists()
+
+
+def test_distill_refuses_targets_of_other_views(done, tmp_path):
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["distill"]["views"] = 3
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(InputError, match="made with views = 2, but 3 is asked for"):
+        distill.main(
+            params=tmp_path / "params.yaml", backbone="resnet8", seed=1,
+            crops=done / "crops/train.h5", targets=done / "targets-1.h5", weights=NONE,
+            network=tmp_path / "n", history=tmp_path / "h",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", ["enlarged", "published"])
