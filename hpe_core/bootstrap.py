@@ -77,8 +77,10 @@ def paired_difference(
     for any shape of the errors and any number of groups (with G of them p cannot be below 2/2^G,
     so five videos never suffice). Interval and p may disagree near 0.05.
 
-    Raises ValueError for N = 0.
+    Raises ValueError for N = 0, and for other runs or faces in a than in b.
     """
+    if np.shape(errors_a) != np.shape(errors_b):
+        raise ValueError(f"runs x faces: {np.shape(errors_a)} of a, {np.shape(errors_b)} of b")
     by_run = np.asarray(errors_a, dtype=np.float64) - np.asarray(errors_b, dtype=np.float64)
     differences = by_run.mean(0)
     low, high = mean_interval(differences, rng, groups)
