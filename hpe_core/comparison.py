@@ -73,7 +73,7 @@ def groups_of(faces: pd.DataFrame) -> dict[str, str]:
 
 
 def face_errors(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Network → mean absolute error in degrees, one row a seed and one column a face_id.
+    """Network → mean absolute error in degrees, one row a seed, one column a face_id; both sorted.
 
     predictions as in `compare`. Raises InputError for a face predicted twice, for seeds of one
     network with different faces, and for a face with different labels.
@@ -95,7 +95,7 @@ def face_errors(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def aligned(
     errors: Mapping[str, pd.DataFrame], a: str, b: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The errors of two networks (`face_errors`) for the seeds of both, faces in one order.
+    """The errors of two networks (`face_errors`) for the seeds that both have.
 
     Raises InputError as `compare` does.
     """
@@ -111,7 +111,7 @@ def aligned(
         raise InputError(
             f"{a} has the seeds {list(of_a.index)}, {b} {list(of_b.index)}: none of both"
         )
-    return of_a.loc[seeds], of_b.loc[seeds, of_a.columns]
+    return of_a.loc[seeds], of_b.loc[seeds]
 
 
 def _by_seed(network: str, errors: pd.DataFrame) -> pd.DataFrame:
