@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from hpe_core.io.files import atomic
 
 DPI = 120
-_INK, _PALE = "#222222", "#777777"
+INK, PALE = "#222222", "#777777"
 _PANELS_A_ROW = 4
 # Axis colours as in draw.py, for the legend of the examples.
 _AXES_LEGEND = (("#eb3232", "x: right"), ("#3ccd3c", "y: chin"), ("#3778ff", "−z: front"))
 _MARK_STYLE: dict[str, dict[str, Any]] = {
-    "s": {"ms": 8, "mfc": "white", "mec": _INK, "mew": 1.2},
-    "*": {"ms": 11, "mfc": "#ffd23f", "mec": _INK, "mew": 0.8},
+    "s": {"ms": 8, "mfc": "white", "mec": INK, "mew": 1.2},
+    "*": {"ms": 11, "mfc": "#ffd23f", "mec": INK, "mew": 0.8},
 }
 
 
@@ -59,8 +59,8 @@ def save_heatmaps(panels: Sequence[HeatMap], title: str, path: Path) -> None:
     """
     columns = min(len(panels), _PANELS_A_ROW)
     rows = -(-len(panels) // columns)
-    with _figure(3.7 * columns + 0.4, 3.55 * rows + 1.0) as figure:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=_INK)
+    with new_figure(3.7 * columns + 0.4, 3.55 * rows + 1.0) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
             _draw_heatmap(figure, axes, panel)
@@ -73,27 +73,27 @@ def save_heatmaps(panels: Sequence[HeatMap], title: str, path: Path) -> None:
             frameon=False,
             fontsize=8,
         )
-        _save(figure, path)
+        save_png(figure, path)
 
 
 def save_tiles(tiles: Sequence[Tile], title: str, path: Path, columns: int = 4) -> None:
     """Fig. 8: faces side by side, the angles of prediction (bold) and truth (thin) below each."""
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    with _figure(2.3 * columns, 2.66 * rows + 0.72) as figure:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=9, color=_INK)
+    with new_figure(2.3 * columns, 2.66 * rows + 0.72) as figure:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=9, color=INK)
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
         for axes, tile in zip(grid.flat, tiles, strict=False):
             axes.imshow(tile.image, interpolation="lanczos")
-            below = {"transform": axes.transAxes, "ha": "center", "va": "top", "color": _INK}
+            below = {"transform": axes.transAxes, "ha": "center", "va": "top", "color": INK}
             below |= {"family": "monospace", "fontsize": 8.5}
             axes.text(0.5, -0.02, tile.prediction, fontweight="bold", **below)
             axes.text(0.5, -0.10, tile.truth, **below)
         marks = [Line2D([], [], color=colour, lw=3, label=text) for colour, text in _AXES_LEGEND]
         figure.legend(handles=marks, loc="outside lower left", ncols=3, frameon=False, fontsize=8)
-        _save(figure, path)
+        save_png(figure, path)
 
 
 def _draw_heatmap(figure: Figure, axes: Axes, panel: HeatMap) -> None:
@@ -119,7 +119,7 @@ def _draw_heatmap(figure: Figure, axes: Axes, panel: HeatMap) -> None:
         f"{panel.title}\nbase {base:.3f}°, best {errors[d][k]:.3f}° at K={k}, d={d}",
         fontsize=9,
         loc="left",
-        color=_INK,
+        color=INK,
     )
     axes.set_xlabel("d, pixels", fontsize=8)
     axes.set_ylabel("K, pixels", fontsize=8)
@@ -136,23 +136,23 @@ def _draw_heatmap(figure: Figure, axes: Axes, panel: HeatMap) -> None:
 def _outline_base(axes: Axes, ks: NDArray[np.int64], ds: NDArray[np.int64]) -> None:
     """A stair below which K < d: one window, so the base network alone."""
     corners = [(d + side, min(d, ks[-1] + 1) - 0.5) for d in ds for side in (-0.5, 0.5)]
-    axes.plot(*zip(*corners, strict=True), color=_PALE, lw=0.9)
-    axes.text(ds[-1], ks[0], "base alone", ha="right", va="center", fontsize=7, color=_PALE)
+    axes.plot(*zip(*corners, strict=True), color=PALE, lw=0.9)
+    axes.text(ds[-1], ks[0], "base alone", ha="right", va="center", fontsize=7, color=PALE)
 
 
 def _heatmap_marks() -> list[Line2D]:
     labels = {"*": "best on this test set, only for looking", "s": "teacher of the students"}
     marks = [Line2D([], [], marker=m, ls="", label=labels[m], **_MARK_STYLE[m]) for m in labels]
-    stair = Line2D([], [], color=_PALE, lw=0.9, label="below it K < d: one window")
+    stair = Line2D([], [], color=PALE, lw=0.9, label="below it K < d: one window")
     return [*marks, stair]
 
 
 @contextmanager
-def _figure(width_in: float, height_in: float) -> Iterator[Figure]:
+def new_figure(width_in: float, height_in: float) -> Iterator[Figure]:
     with matplotlib.style.context("default", after_reset=True):
         yield Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_png(figure: Figure, path: Path) -> None:
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})

@@ -1,0 +1,85 @@
+"""Is one network better than another on the same faces, or is it chance?
+
+    python -m pipeline.compare --predictions data/predictions/p1-BIWI.parquet
+    python -m pipeline.compare --predictions before.parquet --other after.parquet
+
+With `--other`, every network is compared with the one of the same name there: is my change real?
+Not a stage: it writes nothing and prints a Markdown table.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hpe_core.bootstrap import LEVEL
+from hpe_core.comparison import COLUMNS, Pair, compare, groups_of, pairs_of
+from hpe_core.errors import InputError
+from hpe_core.io.tables import read_table
+from hpe_core.report import markdown
+from pipeline._cli import run
+
+LEGEND = (
+    f"difference: MAE of a minus MAE of b in degrees, positive where b is better, with its "
+    f"{LEVEL:.0%} interval over the choice of faces; p: two-sided, of this pair alone; gain: share "
+    f"of a's MAE that b saves"
+)
+
+
+def main(
+    *,
+    predictions: Path,
+    other: Path | None,
+    networks: list[str] | None,
+    groups: Path | None,
+    seed: int,
+) -> None:
+    table = chosen(read_table(predictions, COLUMNS), networks, predictions)
+    pairs = pairs_of(table)
+    if other is not None:
+        changed = chosen(read_table(other, COLUMNS), networks, other)
+        table, pairs = beside(table, changed)
+    if not pairs:
+        raise InputError(
+            f"{predictions}: nothing to compare {list(table['network'].unique())} with"
+        )
+    columns = ["face_id", "subject", "video", "image"]
+    group_of = groups_of(read_table(groups, columns)) if groups else None
+    found = compare(table, pairs, np.random.default_rng(seed), group_of)
+    print(f"{LEGEND}\n\n{page(found)}")
+
+
+def chosen(table: pd.DataFrame, networks: list[str] | None, path: Path) -> pd.DataFrame:
+    """The rows of the networks asked for, in that order; None: of all."""
+    if networks is None:
+        return table
+    absent = sorted(set(networks) - set(table["network"]))
+    if absent:
+        raise InputError(f"{path}: no network {absent}; found {list(table['network'].unique())}")
+    return pd.concat([table[table["network"] == name] for name in networks])
+
+
+def beside(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, list[Pair]]:
+    """Both tables as one, and every network that both have with its namesake."""
+    both = before["network"][before["network"].isin(after["network"])].unique()
+    renamed = after.assign(network=after["network"] + " (other)")
+    return pd.concat([before, renamed]), [(name, f"{name} (other)") for name in both]
+
+
+def page(found: pd.DataFrame) -> str:
+    p = found["p"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
+    significant = found["significant"].map({True: "yes", False: "no"})
+    return markdown(found.assign(p=p, significant=significant), digits=3)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--predictions", type=Path, required=True)
+    parser.add_argument("--other", type=Path)
+    parser.add_argument("--networks", nargs="+")
+    parser.add_argument("--groups", type=Path, help="face table: people or videos drawn as a whole")
+    parser.add_argument("--seed", type=int, default=0)
+    run(main, parser)
