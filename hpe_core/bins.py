@@ -48,6 +48,20 @@ class BinSpec:
         return (probs * self.centers_deg.to(probs)).sum(-1)
 
 
+def shift_probs(probs: Tensor, shift_deg: Tensor, spec: BinSpec) -> Tensor:
+    """Distributions moved along the angle, in between bins by linear interpolation.
+
+    probs (... x n_bins), shift_deg (...) degrees. What would leave ±θ stays in the outermost bin;
+    short of that the expectation moves by exactly shift_deg. Returns (... x n_bins).
+    """
+    bins = torch.arange(spec.n_bins, device=probs.device) + shift_deg[..., None] / spec.bin_deg
+    lower, part = bins.floor().long(), bins - bins.floor()
+    moved = torch.zeros_like(probs)
+    for index, weight in ((lower, 1 - part), (lower + 1, part)):
+        moved.scatter_add_(-1, index.clamp(0, spec.n_bins - 1), probs * weight)
+    return moved
+
+
 def flip_probs(probs: Tensor) -> Tensor:
     """The distributions of the mirrored face, exactly: yaw and roll reversed, pitch kept.
 

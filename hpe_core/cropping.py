@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hpe_core.geometry import rotate_pyr
-
 Pixels = NDArray[np.uint8]
 
 
@@ -75,32 +73,6 @@ def published_crop(
     return cv2.resize(patch, size_hw[::-1], interpolation=cv2.INTER_LINEAR).astype(
         np.uint8, copy=False
     )
-
-
-class TurnedCrops:
-    """Views of enlarged crops, each turned about its centre, with a margin of their own.
-
-    An index is view v of face f, f·V + v: (h + 2·margin) x (w + 2·margin) x 3 uint8. `pyr_deg`
-    (N·V, 3) are their poses.
-
-    crops: N enlarged crops; phi_deg (N, V): clockwise on screen. Where a turned view leaves its
-    crop, the crop's edge is replicated.
-    """
-
-    def __init__(
-        self,
-        crops: CropSource,
-        phi_deg: NDArray[np.float32],
-        size_hw: tuple[int, int],
-        margin: int,
-    ) -> None:
-        self.crops, self.phi_deg = crops, phi_deg
-        self._size_hw = size_hw[0] + 2 * margin, size_hw[1] + 2 * margin
-        self.pyr_deg = rotate_pyr(crops.pyr_deg[:, None], phi_deg).reshape(-1, 3)
-
-    def __getitem__(self, row: int) -> Pixels:
-        face, view = divmod(row, self.phi_deg.shape[1])
-        return rotated_window(self.crops[face], self._size_hw, float(self.phi_deg[face, view]))
 
 
 def rotated_window(crop: Pixels, size_hw: tuple[int, int], phi_deg: float) -> Pixels:

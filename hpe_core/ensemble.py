@@ -4,24 +4,52 @@ A crop is h + 2m by w + 2m pixels, the face box at network resolution with a mar
 side. The box of formula (5), moved by (dx, dy) network pixels, is then a slice of the crop: no
 image is decoded, cropped or resized again.
 
-Beyond the paper, the mirrored face may be averaged too, its distributions mirrored back.
+Beyond the paper, the face may be turned and mirrored too, its distributions turned and mirrored
+back: one network, many looks (docs/experiments.md).
 
 The expectation (2) is linear, so the ensemble's angle is the mean of its windows' angles. One pass
 over every offset within ±K_max therefore gives the ensembles for all K and d.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpe_core.bins import BinSpec, flip_probs
+from hpe_core.bins import BinSpec, flip_probs, shift_probs
 from hpe_core.boxes import offset_grid
+from hpe_core.geometry import rotate_pyr
 from hpe_core.networks import normalize
 
 Offsets = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which windows of a face are averaged: every offset of every turn, and their mirror images.
+
+    offsets (L, 2): (dx, dy) in network pixels, formula (5); turns_deg: of the face, clockwise about
+    the box centre; flip: of the mirrored face, too. The paper has offsets alone.
+    """
+
+    offsets: Offsets
+    turns_deg: tuple[float, ...] = (0.0,)
+    flip: bool = False
+
+    def __len__(self) -> int:
+        """S: how many windows a face has."""
+        return len(self.offsets) * len(self.turns_deg) * (1 + self.flip)
+
+    @property
+    def reach(self) -> int:
+        """The largest offset, network pixels."""
+        return int(np.abs(self.offsets).max(initial=0))
+
+
+CENTRE = Windows(offset_grid(0, 1))  # one prediction, as networks are used alone
 
 
 def windows(crops: Tensor, offsets: Offsets, size_hw: tuple[int, int]) -> Tensor:
@@ -45,25 +73,30 @@ def windows(crops: Tensor, offsets: Offsets, size_hw: tuple[int, int]) -> Tensor
 def window_probs(
     predict: Callable[[Tensor], Tensor],
     crops: Tensor,
-    offsets: Offsets,
+    windows_of_face: Windows,
     size_hw: tuple[int, int],
+    spec: BinSpec,
     batch: int,
-    flip: bool = False,
 ) -> Iterator[Tensor]:
     """Probabilities of every window, a few faces at a time.
 
-    predict: normalised images (B, 3, h, w) → probabilities (B, 3, n_bins); crops: uint8
-    (N, h + 2m, w + 2m, 3); batch: at most so many windows at a time, of one or several faces;
-    flip: the mirrored face's windows follow, their distributions mirrored back.
-    Yields (faces, S, 3, n_bins) in the order of the crops, S the number of offsets or, with flip,
-    twice that. One face's offsets are split over several batches where they are more than `batch`.
+    predict: normalised images (B, 3, h, w) → probabilities (B, 3, n_bins) of `spec`; crops: uint8
+    (N, T, h + 2m, w + 2m, 3), each face in every turn; batch: at most so many windows at a time, of
+    one or several faces.
+    Yields (faces, S, 3, n_bins), all as of the upright, unmirrored face, in the order of the crops;
+    turn by turn: the offsets, then those of the mirrored face. One face's offsets are split over
+    several batches where they are more than `batch`.
     """
+    offsets = windows_of_face.offsets
     parts = np.array_split(offsets, -(-len(offsets) // batch))
     for some in crops.split(max(1, batch // len(offsets))):
-        images = normalize(some)
-        probs = [_of_parts(predict, images, parts, size_hw)]
-        if flip:
-            probs.append(flip_probs(_of_parts(predict, images.flip(-1), parts, size_hw)))
+        probs = []
+        for turn_deg, turned in zip(windows_of_face.turns_deg, some.unbind(1), strict=True):
+            images = normalize(turned)
+            sides = [_of_parts(predict, images, parts, size_hw)]
+            if windows_of_face.flip:
+                sides.append(flip_probs(_of_parts(predict, images.flip(-1), parts, size_hw)))
+            probs += [turn_probs(side, -turn_deg, spec) for side in sides]
         yield torch.cat(probs, dim=1)
 
 
@@ -79,6 +112,19 @@ def _of_parts(
         for part in parts
     ]
     return torch.cat(probs, dim=1)
+
+
+def turn_probs(probs: Tensor, phi_deg: float, spec: BinSpec) -> Tensor:
+    """The distributions after the image is turned by phi clockwise: (... x 3 x n_bins) → the same.
+
+    Each angle's distribution moves by as much as its expectation does, which is exact for the
+    expected angles, not for the distributions' shape.
+    """
+    if phi_deg == 0:
+        return probs
+    pyr_deg = spec.expectation(probs).double().cpu().numpy()
+    change = torch.from_numpy(rotate_pyr(pyr_deg, phi_deg) - pyr_deg)
+    return shift_probs(probs, change.to(probs), spec)
 
 
 def average(probs: Tensor, spec: BinSpec) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from hpe_core.cropping import CropSource
-from hpe_core.ensemble import Offsets, window_probs
+from hpe_core.cropping import CropSource, Pixels, rotated_window
+from hpe_core.ensemble import Windows, window_probs
 from hpe_core.networks import Network, folded, predict_probs
 
 _AHEAD = 2  # batches of crops read before they are needed
@@ -22,43 +22,59 @@ def each_window(
     network: Network,
     crops: CropSource,
     rows: NDArray[np.int64],
-    offsets: Offsets,
+    windows: Windows,
     size_hw: tuple[int, int],
     fabric: lightning_fabric.Fabric,
     batch: int,
-    flip: bool = False,
+    phi_deg: NDArray[np.float32] | None = None,
 ) -> Iterator[Tensor]:
-    """Probabilities of every offset window of the chosen rows, in their order.
+    """Probabilities of every window of the chosen rows, in their order.
 
-    flip: of the mirrored face's windows, too (`window_probs`).
+    phi_deg (as many as rows): how far each face is turned beforehand, clockwise; None: not at all.
+    A turned face's probabilities are those of the turned face.
     Yields (faces, S, 3, n_bins) float32 on the device; a progress bar counts faces.
     """
     model = fabric.setup_module(
         folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     )
     predict: Callable[[Tensor], Tensor] = lambda images: predict_probs(model, images)  # noqa: E731
-    faces = max(1, batch // len(offsets))
+    turns_deg = np.zeros(len(rows)) if phi_deg is None else phi_deg
     with tqdm(total=len(rows), unit="face", disable=not fabric.is_global_zero) as bar:
-        for some in _read_ahead(crops, rows, faces):
+        for some in _read_ahead(crops, rows, turns_deg, windows, size_hw, batch):
             with torch.inference_mode():
                 moved = some.to(fabric.device)
-                yield from window_probs(predict, moved, offsets, size_hw, batch, flip)
+                yield from window_probs(predict, moved, windows, size_hw, network.spec, batch)
             bar.update(len(some))
 
 
-def _read_ahead(crops: CropSource, rows: NDArray[np.int64], batch: int) -> Iterator[Tensor]:
-    """uint8 (faces, h + 2m, w + 2m, 3), read by threads while the network is at work.
+def _read_ahead(
+    crops: CropSource,
+    rows: NDArray[np.int64],
+    phi_deg: NDArray[np.floating],
+    windows: Windows,
+    size_hw: tuple[int, int],
+    batch: int,
+) -> Iterator[Tensor]:
+    """uint8 (faces, T, h + 2K, w + 2K, 3), read by threads while the network is at work.
 
     Not by processes: after a fork, each page that the network writes to would be copied first.
     """
+    enlarged_hw = (size_hw[0] + 2 * windows.reach, size_hw[1] + 2 * windows.reach)
 
-    def read(some: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(np.stack([crops[int(row)] for row in some]))
+    def turned(row: int, phi_deg: float) -> Pixels:
+        crop = crops[row]
+        every = [rotated_window(crop, enlarged_hw, phi_deg + t) for t in windows.turns_deg]
+        return np.stack(every)
+
+    def read(some: slice) -> Tensor:
+        faces = zip(rows[some].tolist(), phi_deg[some].tolist(), strict=True)
+        return torch.from_numpy(np.stack([turned(*face) for face in faces]))
 
     waiting: deque[Future[Tensor]] = deque()
     with ThreadPoolExecutor(_AHEAD) as pool:
-        for start in range(0, len(rows), batch):
-            waiting.append(pool.submit(read, rows[start : start + batch]))
+        step = max(1, batch // len(windows))
+        for start in range(0, len(rows), step):
+            waiting.append(pool.submit(read, slice(start, start + step)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:

@@ -7,44 +7,47 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpe_core.cropping import TurnedCrops
-from hpe_core.ensemble import Offsets
+from hpe_core.boxes import offset_grid
+from hpe_core.ensemble import Windows
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
 from hpe_core.io.crops import Crops
 from hpe_core.io.shards import share_of
 from hpe_core.networks import Network
+from hpe_core.params.learning import Ensemble
 from hpe_core.params.machine import Compute
+
+
+def windows_of(ensemble: Ensemble) -> Windows:
+    return Windows(offset_grid(ensemble.K, ensemble.d), tuple(ensemble.turns_deg), ensemble.flip)
 
 
 def window_probs_of(
     network: Network,
     crops: Crops,
     rows: NDArray[np.int64],
-    offsets: Offsets,
+    windows: Windows,
     fabric: lightning_fabric.Fabric,
     compute: Compute,
-    flip: bool = False,
-    views: TurnedCrops | None = None,
+    phi_deg: NDArray[np.float32] | None = None,
 ) -> Iterator[Tensor]:
     """`each_window` at the crops' own input size, for this process's share of the rows.
 
-    views: the crops turned; the rows are then theirs. Raises InputError for offsets past the
-    margin.
+    Raises InputError for offsets past the margin.
     """
-    reach = int(np.abs(offsets).max(initial=0))
-    if reach > crops.format.margin:
+    if windows.reach > crops.format.margin:
         raise InputError(
-            f"{crops.path}: its margin is {crops.format.margin} pixels, but K = {reach} is asked "
-            "for; raise crop.margin"
+            f"{crops.path}: its margin is {crops.format.margin} pixels, but K = {windows.reach} is "
+            "asked for; raise crop.margin"
         )
+    faces = max(1, compute.infer_batch // len(windows))
     return each_window(
         network,
-        views or crops,
-        share_of(rows, max(1, compute.infer_batch // len(offsets)), fabric),
-        offsets,
+        crops,
+        share_of(rows, faces, fabric),
+        windows,
         crops.format.size_hw,
         fabric,
         compute.infer_batch,
-        flip,
+        None if phi_deg is None else share_of(phi_deg, faces, fabric),
     )

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hpe_core.boxes import offset_grid
-from hpe_core.cropping import TurnedCrops
 from hpe_core.ensemble import average, view_turns
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
@@ -23,7 +21,7 @@ from hpe_core.params.learning import Augment, Distill, Ensemble
 from hpe_core.params.loading import load
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._inference import window_probs_of
+from pipeline._inference import window_probs_of, windows_of
 
 
 def main(*, params: Path, seed: int, crops: Path, network: Path, targets: Path) -> None:
@@ -32,26 +30,25 @@ def main(*, params: Path, seed: int, crops: Path, network: Path, targets: Path) 
     fabric, compute = start(params, grid.precision)
     source = Crops(crops)
     base, _ = load_network(network)
-    offsets = offset_grid(grid.K, grid.d)
+    windows = windows_of(grid)
     phi_deg = view_turns(len(source), views, rotate_deg, seed)
-    turned = TurnedCrops(source, phi_deg, source.format.size_hw, margin=grid.K)
+    rows = np.repeat(np.arange(len(source)), views)
     origin = TargetsOrigin(
         K=grid.K,
         d=grid.d,
-        S=len(offsets) * (1 + grid.flip),
+        S=len(windows),
         bin_deg=base.spec.bin_deg,
         theta_deg=base.spec.theta_deg,
         n_bins=base.spec.n_bins,
         base_sha256=sha256(network),
         crops_sha256=sha256(crops),
         precision=grid.precision,
+        turns_deg=list(grid.turns_deg),
         flip=grid.flip,
         views=views,
         rotate_deg=rotate_deg,
     )
-    batches = window_probs_of(
-        base, source, np.arange(phi_deg.size), offsets, fabric, compute, grid.flip, turned
-    )
+    batches = window_probs_of(base, source, rows, windows, fabric, compute, phi_deg.ravel())
     means = (average(probs, base.spec) for probs in batches)
     chunks = (tuple(part.cpu().numpy() for part in mean) for mean in means)
     everything = gathered(targets, chunks, fabric)

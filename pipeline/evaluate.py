@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import average, cell_members
+from hpe_core.ensemble import CENTRE, Windows, average, cell_members
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
@@ -28,7 +27,7 @@ from hpe_core.params.protocols import Seeds, Students
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._inference import window_probs_of
+from pipeline._inference import window_probs_of, windows_of
 
 TRUE_PYR = [f"true_{angle}" for angle in PYR]
 
@@ -50,9 +49,9 @@ def main(
     source = Crops(crops)
     rows = np.arange(len(source))
     parts = []
-    for name, seed, path, offsets, flip in networks_of(students, seeds, networks, grid):
+    for name, seed, path, windows in networks_of(students, seeds, networks, grid):
         network, _ = load_network(path)
-        batches = window_probs_of(network, source, rows, offsets, fabric, compute, flip)
+        batches = window_probs_of(network, source, rows, windows, fabric, compute)
         averaged = [average(probs, network.spec) for probs in batches]
         angles = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in averaged]).astype("f8")
         parts.append(
@@ -75,14 +74,13 @@ def main(
 
 def networks_of(
     students: Sequence[str], seeds: Sequence[int], networks: Path, grid: Ensemble
-) -> Iterator[tuple[str, int, Path, np.ndarray, bool]]:
-    """Name, seed, file, offsets and flip of all that is evaluated: base, its ensemble, students."""
-    centre, grid_offsets = offset_grid(0, 1), offset_grid(grid.K, grid.d)
-    kinds = [("base", "base", centre, False), ("ensemble", "base", grid_offsets, grid.flip)]
-    kinds += [(f"kd-{backbone}", f"kd-{backbone}", centre, False) for backbone in students]
-    for name, stem, offsets, flip in kinds:
+) -> Iterator[tuple[str, int, Path, Windows]]:
+    """Name, seed, file and windows of all that is evaluated: base, its ensemble, the students."""
+    kinds = [("base", "base", CENTRE), ("ensemble", "base", windows_of(grid))]
+    kinds += [(f"kd-{backbone}", f"kd-{backbone}", CENTRE) for backbone in students]
+    for name, stem, windows in kinds:
         for seed in seeds:
-            yield name, seed, networks / f"{stem}-{seed}.safetensors", offsets, flip
+            yield name, seed, networks / f"{stem}-{seed}.safetensors", windows
 
 
 def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hpe_core.boxes import offset_grid
 from hpe_core.cropping import Pixels
+from hpe_core.ensemble import CENTRE
 from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_published
 from hpe_core.io.crops import CropFormat
@@ -54,8 +54,8 @@ def main(
         folder, table, CropFormat(*size_hw, 0, item.crop, "replicate", "raw", jpeg_quality=95)
     )
     net = load_published(network, item.backbone)
-    rows, centre = np.arange(len(table)), offset_grid(0, 1)
-    batches = each_window(net, crops, rows, centre, size_hw, fabric, compute.infer_batch)
+    rows = np.arange(len(table))
+    batches = each_window(net, crops, rows, CENTRE, size_hw, fabric, compute.infer_batch)
     pyr_deg = np.concatenate([net.spec.expectation(probs[:, 0]).cpu().numpy() for probs in batches])
     bands = mae_by_yaw(pyr_deg, crops.pyr_deg, settings.yaw_bands_deg)
     write_json({**summary(pyr_deg, crops.pyr_deg), "abs_yaw": bands}, metrics)

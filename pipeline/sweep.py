@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hpe_core.boxes import offset_grid
+from hpe_core.ensemble import Windows
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.shards import gathered
@@ -30,7 +31,7 @@ def main(*, params: Path, crops: Path, network: Path, sweep: Path) -> None:
         rows = np.sort(rng.choice(rows, settings.max_faces, replace=False))
     base, _ = load_network(network)
     offsets = offset_grid(settings.K_max, 1)
-    batches = window_probs_of(base, source, rows, offsets, fabric, compute)
+    batches = window_probs_of(base, source, rows, Windows(offsets), fabric, compute)
     angles = ((base.spec.expectation(probs).cpu().numpy(),) for probs in batches)
     everything = gathered(sweep, angles, fabric)
     if fabric.is_global_zero:

@@ -12,8 +12,7 @@ import lightning_fabric
 import numpy as np
 
 from hpe_core.boxes import offset_grid
-from hpe_core.cropping import TurnedCrops
-from hpe_core.ensemble import average
+from hpe_core.ensemble import Windows, average
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
 from hpe_core.io.checkpoints import load_network
@@ -34,16 +33,15 @@ def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> 
     rng = np.random.default_rng(seed)
     n = cached.phi_deg.size
     sample = np.sort(rng.choice(n, min(rows, n), replace=False))
-    turned = TurnedCrops(source, cached.phi_deg, source.format.size_hw, margin=origin.K)
     fabric = lightning_fabric.Fabric(devices=1, precision=origin.precision)  # type: ignore[arg-type]
-    offsets = offset_grid(origin.K, origin.d)
-    size_hw = source.format.size_hw
-    batches = each_window(base, turned, sample, offsets, size_hw, fabric, 256, origin.flip)
+    windows = Windows(offset_grid(origin.K, origin.d), tuple(origin.turns_deg), origin.flip)
+    faces, views = np.divmod(sample, origin.views)
+    size_hw, phi_deg = source.format.size_hw, cached.phi_deg[faces, views]
+    batches = each_window(base, source, faces, windows, size_hw, fabric, 256, phi_deg)
     again = [average(probs, base.spec) for probs in batches]
     pyr_deg = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in again])
     probs = np.concatenate([mean.cpu().numpy() for mean, _, _ in again])
     difference = np.abs(pyr_deg - cached.pyr_deg.reshape(-1, 3)[sample]).max(axis=1)
-    faces, views = np.divmod(sample, origin.views)
     cached_probs = np.stack([cached[face, view] for face, view in zip(faces, views, strict=True)])
     stored = cached_probs @ base.spec.centers_deg.numpy()
     difference = np.maximum(difference, np.abs(pyr_deg - stored).max(axis=1))

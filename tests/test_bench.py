@@ -11,7 +11,7 @@ from tiny_project import ROOT
 from hpe_core.augment import Photometric
 from hpe_core.bins import BinSpec
 from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import average
+from hpe_core.ensemble import Windows, average
 from hpe_core.inference import each_window
 from hpe_core.networks import BaseNet
 from hpe_core.training import BaseTask, TrainingFaces, Views, fit, seeded
@@ -40,7 +40,7 @@ def network():
 def windows(network, crops, offsets):
     rows = np.arange(len(crops))
     return torch.cat(
-        list(each_window(network, crops, rows, offsets, (PX, PX), material.fabric(), 64))
+        list(each_window(network, crops, rows, Windows(offsets), (PX, PX), material.fabric(), 64))
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpe_core import boxes
-from hpe_core.bins import BinSpec, flip_probs
+from hpe_core.bins import BinSpec, flip_probs, shift_probs
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 SPECS = [pytest.param(float(b), s, id=f"b={b}") for b, s in GOLDEN["bins"]["specs"].items()]
@@ -146,3 +146,26 @@ def test_square_keeps_the_centre_and_the_longer_side(bbox_xyxy):
 def test_scale_keeps_the_centre():
     np.testing.assert_allclose(boxes.scale([[0, 0, 4, 2]], 1.5), [[-1, -0.5, 5, 2.5]])
     np.testing.assert_allclose(boxes.scale([0, 0, 4, 2], 1.0), [0, 0, 4, 2])
+
+
+@given(st.floats(-60, 60), st.floats(1, 8), st.floats(-30, 30), st.sampled_from([1.0, 3.0]))
+def test_a_shifted_distribution_expects_the_shifted_angle(mean, width, shift, bin_deg):
+    spec = BinSpec(bin_deg)
+    probs = torch.softmax(-(((spec.centers_deg.double() - mean) / width) ** 2), -1)
+    moved = shift_probs(probs, torch.tensor(shift, dtype=torch.float64), spec)
+    assert moved.sum().item() == pytest.approx(1)
+    wanted = float(spec.expectation(probs)) + shift
+    # some mass lies at the end of the range only where the distribution reaches it
+    if abs(wanted) + 6 * width < spec.theta_deg:
+        assert float(spec.expectation(moved)) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_a_shift_by_whole_bins_moves_the_bins_and_keeps_what_would_leave():
+    spec = BinSpec(3.0, 9.0)
+    probs = torch.tensor([[0.1, 0.2, 0.3, 0.1, 0.1, 0.2]])
+    up = shift_probs(probs, torch.tensor([6.0]), spec)
+    torch.testing.assert_close(up, torch.tensor([[0.0, 0.0, 0.1, 0.2, 0.3, 0.4]]))
+    far = shift_probs(probs, torch.tensor([-100.0]), spec)
+    torch.testing.assert_close(far, torch.tensor([[1.0, 0, 0, 0, 0, 0]]))
+    half = shift_probs(probs, torch.tensor([1.5]), spec)
+    torch.testing.assert_close(half, torch.tensor([[0.05, 0.15, 0.25, 0.2, 0.1, 0.25]]))

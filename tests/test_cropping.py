@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hpe_core.boxes import shift_box
-from hpe_core.cropping import TurnedCrops, enlarged_crop, published_crop, rotated_window
+from hpe_core.cropping import enlarged_crop, published_crop, rotated_window
 from hpe_core.geometry import rotate_pyr, rotation_from_pyr
 
 
@@ -110,30 +110,3 @@ def test_rotation_by_fifteen_degrees_shows_no_corner_from_outside_the_crop():
     crop[0], crop[-1], crop[:, 0], crop[:, -1] = 255, 255, 255, 255  # would be replicated
     for phi_deg in (-15.0, 15.0):
         assert rotated_window(crop, (side, side), phi_deg).max() == 100
-
-
-class Faces:
-    """Two enlarged crops, h = 16, w = 12, margin 6."""
-
-    pyr_deg = np.array([[10.0, 20, 30], [-5, -60, 0]])
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        return smooth_image(row, 28, 24)
-
-
-def test_turned_crops_are_the_views_of_one_face_after_the_other():
-    phi_deg = np.array([[0, 10], [-15, 5]], np.float32)
-    turned = TurnedCrops(Faces(), phi_deg, (16, 12), margin=2)
-    for row, (face, view) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
-        phi = float(phi_deg[face, view])
-        np.testing.assert_array_equal(
-            turned[row], rotated_window(smooth_image(face, 28, 24), (20, 16), phi)
-        )
-        np.testing.assert_allclose(turned.pyr_deg[row], rotate_pyr(Faces.pyr_deg[face], phi))
-
-
-def test_the_middle_of_a_turned_crop_is_the_view_a_student_sees():
-    turned = TurnedCrops(Faces(), np.array([[12.0], [0.0]], np.float32), (16, 12), margin=2)
-    np.testing.assert_array_equal(
-        turned[0][2:-2, 2:-2], rotated_window(smooth_image(0, 28, 24), (16, 12), 12.0)
-    )

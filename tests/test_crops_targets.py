@@ -12,7 +12,11 @@ from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.targets import Targets, TargetsOrigin, write_targets
 
 RAW = CropFormat(12, 10, 3, "enlarged", "replicate", "raw", 95)
-ORIGIN = TargetsOrigin(15, 5, 49, 1.0, 99.0, 198, "b" * 64, "c" * 64, "32-true", False, 2, 15.0)
+HASHES = {"base_sha256": "b" * 64, "crops_sha256": "c" * 64}
+ORIGIN = TargetsOrigin(
+    K=15, d=5, S=49, bin_deg=1.0, theta_deg=99.0, n_bins=198, precision="32-true",
+    turns_deg=[-10.0, 10.0], flip=False, views=2, rotate_deg=15.0, **HASHES,
+)  # fmt: skip
 
 
 def faces(n: int) -> pd.DataFrame:

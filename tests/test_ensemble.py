@@ -10,7 +10,16 @@ from torch import Tensor
 
 from hpe_core.bins import BinSpec, flip_probs
 from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import average, cell_members, view_turns, window_probs, windows
+from hpe_core.ensemble import (
+    Windows,
+    average,
+    cell_members,
+    turn_probs,
+    view_turns,
+    window_probs,
+    windows,
+)
+from hpe_core.geometry import rotate_pyr
 from hpe_core.networks import normalize
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
@@ -32,8 +41,14 @@ def predict(images: Tensor) -> Tensor:
     return logits.unflatten(1, (3, SPEC.n_bins)).softmax(-1)
 
 
+def of_face(windows_of_face: Windows, images: Tensor, batch: int = 10_000) -> Tensor:
+    """images (N, T, h + 2m, w + 2m, 3)."""
+    found = window_probs(predict, images, windows_of_face, SIZE, SPEC, batch)
+    return torch.cat(list(found))
+
+
 def all_windows(offsets: np.ndarray, batch: int = 10_000) -> Tensor:
-    return torch.cat(list(window_probs(predict, crops(), offsets, SIZE, batch)))
+    return of_face(Windows(offsets), crops()[:, None], batch)
 
 
 @pytest.mark.parametrize("case", GOLDEN["ensemble_size"])
@@ -89,7 +104,7 @@ def test_splitting_into_batches_changes_nothing(batch):
 @pytest.mark.parametrize("batch", [1, 7, 1000])
 def test_flipped_windows_are_those_of_the_mirrored_crop_mirrored_back(batch):
     offsets = offset_grid(2, 2)
-    found = torch.cat(list(window_probs(predict, crops(), offsets, SIZE, batch, flip=True)))
+    found = of_face(Windows(offsets, flip=True), crops()[:, None], batch)
     assert found.shape == (3, 18, 3, SPEC.n_bins)
     torch.testing.assert_close(found[:, :9], all_windows(offsets), rtol=1e-5, atol=1e-7)
     for position, (dx, dy) in enumerate(offsets.tolist()):
@@ -105,11 +120,39 @@ def test_the_flipped_ensemble_of_a_mirrored_face_is_its_mirror_image():
     offsets = offset_grid(2, 1)
 
     def ensemble(images: Tensor) -> Tensor:
-        return torch.cat(list(window_probs(predict, images, offsets, SIZE, 1000, flip=True))).mean(
-            1
-        )
+        return of_face(Windows(offsets, flip=True), images[:, None]).mean(1)
 
     torch.testing.assert_close(ensemble(crops().flip(2)), flip_probs(ensemble(crops())))
+
+
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_turned_windows_are_turned_back(batch):
+    offsets, turns_deg = offset_grid(1, 1), (-10.0, 0.0, 10.0)
+    images = torch.stack([crops(seed=seed) for seed in range(3)], 1)
+    found = of_face(Windows(offsets, turns_deg, flip=True), images, batch)
+    assert found.shape == (3, 54, 3, SPEC.n_bins)
+    for position, turn_deg in enumerate(turns_deg):
+        alone = of_face(Windows(offsets, flip=True), images[:, position : position + 1])
+        torch.testing.assert_close(
+            found[:, 18 * position : 18 * (position + 1)],
+            turn_probs(alone, -turn_deg, SPEC),
+            rtol=1e-4,
+            atol=1e-6,
+        )
+
+
+def test_a_turned_distribution_expects_the_turned_angles():
+    spec = BinSpec(1.0)
+    pyr_deg = torch.tensor([[10.0, -40, 20], [-5, 70, -30]])
+    probs = torch.softmax(-(((spec.centers_deg - pyr_deg[..., None]) / 4) ** 2), -1)
+    turned = spec.expectation(turn_probs(probs, 12.0, spec)).numpy()
+    np.testing.assert_allclose(turned, rotate_pyr(pyr_deg.numpy(), 12.0), atol=0.02)
+    assert torch.equal(turn_probs(probs, 0.0, spec), probs)
+
+
+def test_a_face_has_as_many_windows_as_its_set_says():
+    every = Windows(offset_grid(4, 2), (-5.0, 5.0), flip=True)
+    assert (len(every), every.reach) == (2 * 2 * 25, 4)
 
 
 def test_views_are_upright_first_and_differ_between_runs():
@@ -130,7 +173,7 @@ def test_no_batch_is_larger_than_asked_for():
         seen.append(len(images))
         return predict(images)
 
-    list(window_probs(noting, crops(), offsets, SIZE, 10))
+    list(window_probs(noting, crops()[:, None], Windows(offsets), SIZE, SPEC, 10))
     assert max(seen) <= 10
     assert sum(seen) == 3 * 25
 

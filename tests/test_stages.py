@@ -253,8 +253,10 @@ def test_verify_notices_targets_of_another_network(done, tmp_path):
 
 def test_targets_say_what_they_were_computed_from(done):
     origin = Targets(done / "targets-1.h5").origin
-    assert (origin.K, origin.d, origin.S, origin.n_bins) == (1, 1, 18, 198)  # 9, and mirrored
-    assert (origin.flip, origin.views, origin.rotate_deg) == (True, 2, 15.0)
+    # 9 offsets, each in 3 turns, and mirrored
+    assert (origin.K, origin.d, origin.S, origin.n_bins) == (1, 1, 54, 198)
+    assert (origin.turns_deg, origin.flip) == ([-10.0, 0.0, 10.0], True)
+    assert (origin.views, origin.rotate_deg) == (2, 15.0)
 
 
 def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):

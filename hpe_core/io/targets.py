@@ -34,6 +34,7 @@ class TargetsOrigin:
     base_sha256: str
     crops_sha256: str
     precision: str
+    turns_deg: list[float]
     flip: bool
     views: int
     rotate_deg: float
@@ -91,7 +92,7 @@ class Targets:
         if not path.exists():
             raise InputError(f"{path}: no such targets; run the ensemble stage")
         with h5py.File(path) as file:
-            attributes = {k: v.item() if hasattr(v, "item") else v for k, v in file.attrs.items()}
+            attributes = {k: np.asarray(v).tolist() for k, v in file.attrs.items()}
             self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
             self.phi_deg: NDArray[np.float32] = file["phi_deg"][:]
             by_view = (*self.phi_deg.shape, 3)

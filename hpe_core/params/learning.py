@@ -33,6 +33,7 @@ class Base(Optim):
 class Ensemble(Section):
     K: Annotated[int, Field(ge=0)]
     d: Annotated[int, Field(gt=0)]
+    turns_deg: Annotated[list[Annotated[float, Field(ge=-45, le=45)]], Field(min_length=1)]
     flip: bool
     precision: Precision
 

@@ -1,5 +1,6 @@
 """The comparisons within one process. Each function makes its material, measures, returns rows."""
 
+import functools
 import itertools
 import json
 import resource
@@ -19,7 +20,7 @@ from torch import Tensor
 from hpe_core.augment import Photometric
 from hpe_core.bins import BinSpec
 from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import average, cell_members, window_probs
+from hpe_core.ensemble import CENTRE, Windows, average, cell_members, window_probs
 from hpe_core.inference import each_window
 from hpe_core.io.crops import Crops
 from hpe_core.io.detector import Detector
@@ -45,7 +46,7 @@ def teacher(folder: Path) -> list[Row]:
     rows = np.arange(len(faces))
 
     def ours() -> list[Tensor]:
-        windows = each_window(net, crops, rows, offsets, (px, px), fabric, batch)
+        windows = each_window(net, crops, rows, Windows(offsets), (px, px), fabric, batch)
         return [average(probs, net.spec)[0].cpu() for probs in windows]
 
     plain = net.to(fabric.device).eval()
@@ -96,9 +97,9 @@ def sweep(folder: Path) -> list[Row]:
 
     def angles(offsets: Any) -> Tensor:
         with torch.inference_mode():
-            windows = window_probs(
-                lambda some: predict_probs(model, some), images, offsets, (px, px), 512
-            )
+            probs_of = functools.partial(predict_probs, model)
+            grid = Windows(offsets)
+            windows = window_probs(probs_of, images[:, None], grid, (px, px), net.spec, 512)
             return torch.cat([net.spec.expectation(probs) for probs in windows])
 
     def ours() -> dict[tuple[int, int], float]:
@@ -298,8 +299,7 @@ def one_evaluation(backbone: str, faces: list[Any], crops: Crops) -> Row:
     plain = material.network(backbone).eval().to(fabric.device)
 
     def ours() -> Any:
-        centre = offset_grid(0, 1)
-        windows = each_window(net, crops, np.arange(n), centre, size_hw, fabric, batch)
+        windows = each_window(net, crops, np.arange(n), CENTRE, size_hw, fabric, batch)
         angles = torch.cat([net.spec.expectation(probs[:, 0]).cpu() for probs in windows])
         return np.abs(angles.numpy() - crops.pyr_deg).mean(0)
 
