@@ -126,7 +126,7 @@ def write_faces(folder: Path, params: dict[str, Any], count: int = 40) -> None:
     ids = [f"X/{row:03d}" for row in range(count)]
     order = rng.permutation(count)  # crops need not lie in the order of the predictions
     faces = pd.DataFrame(truth, columns=["pitch", "yaw", "roll"]).assign(
-        face_id=ids, validation=False
+        face_id=ids, group=ids, validation=False
     )
     write_table(faces.iloc[order], folder / "faces.parquet")
     crop_format = CropFormat(64, 64, 15, "enlarged", "replicate", "png", 95)
