@@ -14,7 +14,6 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.images import read_image
 from hpe_core.io.tables import DETECTED_BOX
-from hpe_core.splits import groups_of
 
 _IN_FLIGHT = 256  # images decoded ahead of the writer: bounds the memory
 
@@ -36,8 +35,7 @@ def crop_face(folder: Path, face: dict[Any, Any], crop_format: CropFormat) -> Pi
 def write_set(
     crops: Path, folder: Path, faces: pd.DataFrame, crop_format: CropFormat, faces_sha256: str
 ) -> None:
-    """A crops file of `faces` (face table with the column `validation`), in their order."""
-    faces = faces.assign(group=groups_of(faces))
+    """A crops file of `faces` (face table with the columns `group`, `validation`), in order."""
     write_crops(crops, faces, _encoded(folder, faces, crop_format), crop_format, faces_sha256)
 
 

@@ -1,8 +1,9 @@
 """Enlarged face crops: one HDF5 file a training or test set, whose faces are exactly the file's.
 
 Layout: `pixels` (bytes of all images one after the other), `offsets` (N + 1, where each begins),
-`pyr_deg` (N x 3), `face_id`, `validation` (N, which faces of a training set no network is trained
-on; none of a test set), `group` (N, what a face has in common with others); attributes say how the crops were made and from which face table.
+`pyr_deg` (N x 3), `face_id`, `group` (N, what a face has in common with others), `validation` (N,
+which faces of a training set no network is trained on; none of a test set); attributes say how the
+crops were made and from which face table.
 """
 
 from collections.abc import Iterable
