@@ -52,7 +52,8 @@ def intervals(predictions: pd.DataFrame, rng: np.random.Generator) -> Report:
     groups = predictions.drop_duplicates("face_id").set_index("face_id")["group"]
     limits = mean_interval(errors, rng, groups[errors.index])
     found: Report = {}
-    for (measure, network), low, high in zip(errors.columns.tolist(), *limits, strict=True):
+    names = (errors.columns.get_level_values(level) for level in (0, "network"))
+    for measure, network, low, high in zip(*names, *limits, strict=True):
         found.setdefault(network, {})[measure] = [float(low), float(high)]
     return found
 

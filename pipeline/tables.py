@@ -47,7 +47,8 @@ saved; geodesic: angle of the rotation between prediction and truth. Where there
 errors are their means, ± the standard deviation over the seeds. {level}: where the MAE would lie on
 other faces of the same kind (bootstrap); * the difference from the base network is more than the
 choice of these faces explains (p < 0.05; every pair: comparisons.md). Teacher: the ensemble that
-taught the students, K={teacher[0]}, d={teacher[1]}.
+taught the students, K={teacher[0]}, d={teacher[1]}. How well the networks know where they err:
+uncertainty.md and figures/risk.png.
 
 {results}
 
@@ -126,7 +127,7 @@ def main(
     panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
-    title = f"The most certain faces, by their std\n{corpora}"
+    title = f"MAE where the least certain faces are refused\n{corpora}"
     save_risk_coverage([risk_panel(t) for t in measured], title, figures / "risk.png")
 
 

@@ -39,7 +39,7 @@ PAPER_PARAMS = {
     },
     "students": ["resnet18", "resnet10"],
     "imported": {},
-    "ensemble": {"K": 6, "d": 3, "precision": "32-true"},
+    "ensemble": {"K": 6, "d": 3, "flip": False, "precision": "32-true"},
     "tables": {"corpora": CORPORA, "examples": 8},
     "base": {
         "backbone": "resnet10",
@@ -48,6 +48,7 @@ PAPER_PARAMS = {
         "epochs": 1,
         "batch": 1,
         "lr": 0.1,
+        "schedule": "constant",
         "precision": "32-true",
     },
 }
