@@ -12,29 +12,24 @@ from numpy.typing import NDArray
 
 from hpe_core.bootstrap import Difference, paired_difference
 from hpe_core.errors import InputError
-from hpe_core.geometry import ANGLES
-from hpe_core.metrics import absolute_error_deg
-from hpe_core.report import gain
+from hpe_core.metrics import absolute_error_deg, gain
+from hpe_core.predictions import PYR, TRUE_PYR
 
 Array = NDArray[np.float64]
 Pair = tuple[str, str]
 
-TRUE_ANGLES = [f"true_{angle}" for angle in ANGLES]
-COLUMNS = ["face_id", "network", "seed", *ANGLES, *TRUE_ANGLES]
+COLUMNS = ["face_id", "group", "network", "seed", *PYR, *TRUE_PYR]
 _SAME_LABEL_DEG = 1e-3  # labels that went through float32 are the same
 
 
 def compare(
-    predictions: pd.DataFrame,
-    pairs: Iterable[Pair],
-    rng: np.random.Generator,
-    group_of: Mapping[str, str] | None = None,
+    predictions: pd.DataFrame, pairs: Iterable[Pair], rng: np.random.Generator
 ) -> pd.DataFrame:
     """One row a pair (a, b) of networks: by how much b is better than a, and how surely.
 
     predictions: COLUMNS, angles in degrees; a face's error is the mean of its three absolute
-    errors. Only seeds that both networks have are used. group_of: face_id → what the face belongs
-    to (`groups_of`), for faces that are not independent; None: they are.
+    errors. Only seeds that both networks have are used. Faces of one group are not independent:
+    they are drawn as a whole.
 
     Returns the columns a, b, faces, groups, runs (seeds used), mae_a, mae_b, difference (mae_a -
     mae_b in degrees, positive where b is better), low, high (its 95 % interval), p, significant,
@@ -43,13 +38,14 @@ def compare(
     "significant". Every pair has the same draws, whichever others are asked for.
 
     Raises InputError for an unknown network, two without a common seed or with other faces or
-    labels, a face predicted twice, and a face without a group.
+    labels, and a face predicted twice.
     """
     errors, seed = face_errors(predictions), int(rng.integers(2**32))
+    group_of = predictions.drop_duplicates("face_id").set_index("face_id")["group"]
     rows = []
     for a, b in pairs:
         of_a, of_b = aligned(errors, a, b)
-        groups = None if group_of is None else _groups(of_a.columns, group_of)
+        groups = group_of[of_a.columns]
         found = paired_difference(of_a, of_b, np.random.default_rng(seed), groups)
         maes = (float(of_a.to_numpy().mean()), float(of_b.to_numpy().mean()))
         rows.append(_row((a, b), maes, found, faces=of_a.shape[1]))
@@ -59,17 +55,6 @@ def compare(
 def pairs_of(predictions: pd.DataFrame) -> list[Pair]:
     """Every two networks once, in the order of the table: base first, so b is what came later."""
     return list(combinations(predictions["network"].unique(), 2))
-
-
-def groups_of(faces: pd.DataFrame) -> dict[str, str]:
-    """face_id → what a face has in common with others: its subject, else video, else image.
-
-    faces: face table. Names of different kinds cannot be confused.
-    """
-    groups = "image " + faces["image"]
-    for kind in ("video", "subject"):
-        groups = groups.where(faces[kind] == "", f"{kind} " + faces[kind])
-    return dict(zip(faces["face_id"], groups, strict=True))
 
 
 def face_errors(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -82,11 +67,11 @@ def face_errors(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     twice = predictions[predictions.duplicated(key)]
     if len(twice):
         raise InputError(f"predicted twice: {twice[key].iloc[0].to_dict()}")
-    labels = predictions.groupby("face_id")[TRUE_ANGLES]
+    labels = predictions.groupby("face_id")[TRUE_PYR]
     apart = (labels.max() - labels.min()).max(axis=1)
     if apart.max() > _SAME_LABEL_DEG:
         raise InputError(f"{apart.idxmax()} has labels that differ by {apart.max():.3f} degrees")
-    errors = absolute_error_deg(predictions[list(ANGLES)], predictions[TRUE_ANGLES]).mean(1)
+    errors = absolute_error_deg(predictions[PYR], predictions[TRUE_PYR]).mean(1)
     table = predictions[key].assign(error=errors)
     names = table["network"].unique()
     return {name: _by_seed(name, table[table["network"] == name]) for name in names}
@@ -120,13 +105,6 @@ def _by_seed(network: str, errors: pd.DataFrame) -> pd.DataFrame:
     if len(holes):
         raise InputError(f"{network}: {len(holes)} faces of some seeds only, as {holes[0]}")
     return table
-
-
-def _groups(face_ids: Iterable[str], group_of: Mapping[str, str]) -> list[str]:
-    absent = [face for face in face_ids if face not in group_of]
-    if absent:
-        raise InputError(f"{len(absent)} faces without a group, as {absent[0]}")
-    return [group_of[face] for face in face_ids]
 
 
 def _row(pair: Pair, maes: tuple[float, float], found: Difference, faces: int) -> dict[str, object]:

@@ -63,6 +63,11 @@ def mae_by_yaw(
     return bands
 
 
+def gain(error: float, base_error: float) -> float:
+    """Percent of the base network's error that is saved; negative where the error is larger."""
+    return 100 * (base_error - error) / base_error
+
+
 def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The numbers of several runs on the same faces (R ≥ 1, equal keys), each averaged over them.
 

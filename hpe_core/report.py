@@ -12,6 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from hpe_core.bootstrap import LEVEL
+from hpe_core.geometry import ANGLES
+from hpe_core.metrics import gain
+
 Summary = Mapping[str, Any]  # of one network on one test set, see hpe_core.metrics.summary
 Cell = tuple[int, int]  # K, d
 Accepted = Mapping[str, Sequence[str]]  # column of the face table → accepted values
@@ -21,6 +25,14 @@ AVERAGES = {"mae": "avg", "mae_std": "avg_std"}  # the paper's name
 PAPER_ERRORS = [f"paper_{name}" for name in ERRORS]
 WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", "people_in_training"]
 NOTHING = "–"
+INTERVAL = f"{100 * LEVEL:.0f} %"
+UNCERTAINTY_NAMES = {"std": "std", "entropy": "entropy", "spread": "spread over offsets"}
+COMPARED = (
+    "difference: MAE of a minus MAE of b in degrees, positive where b is better (± its standard "
+    f"deviation over the seeds); low, high: its {INTERVAL} interval over the choice of faces; p: "
+    "two-sided, of this pair alone; gain: share of a's MAE that b saves; groups: people, videos or "
+    "photographs, which are drawn as a whole"
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,8 @@ class TestSet:
 
     where: which faces of the dataset it has; networks: name (base, ensemble, kd-…) → summary, in
     the order of the tables; imported: networks published elsewhere, likewise; cells: the sweep,
-    columns K, d, S, pitch, yaw, roll, mae, faces.
+    columns K, d, S, pitch, yaw, roll, mae, faces; intervals, uncertainty, risk: as
+    `hpe_core.evaluation` reports them; comparisons: as `comparison.compare` returns them.
     """
 
     name: str
@@ -53,6 +66,10 @@ class TestSet:
     networks: Mapping[str, Summary]
     imported: Mapping[str, Summary]
     cells: pd.DataFrame
+    intervals: Mapping[str, Mapping[str, Sequence[float]]]
+    comparisons: pd.DataFrame
+    uncertainty: Mapping[str, Mapping[str, Any]]
+    risk: pd.DataFrame
 
     @property
     def every_network(self) -> dict[str, Summary]:
@@ -254,12 +271,14 @@ def _lower(band: str) -> float:
 def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataFrame:
     """Base, ensemble and students side by side.
 
-    gain: percent of the base network's error that is saved; none for the base network itself.
+    interval: of the MAE, over the choice of faces; gain: percent of the base network's error that
+    is saved; none for the base network itself; gain_mark: "*" where the difference is significant.
     """
     rows = []
     for test in tests:
         paper = of_test(published, test)
         printed = dict(zip(paper["method"].map(_key), paper["avg"], strict=True))
+        real = set(test.comparisons.query("a == 'base' and significant")["b"])
         for name, row in test.every_network.items():
             avg, paper_avg = float(row["mae"]), printed.get(name.lower())
             rows.append(
@@ -269,7 +288,9 @@ def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataF
                     "faces": row["faces"],
                     "avg": avg,
                     "avg_std": row.get("mae_std"),
+                    "interval": _interval_text(test, name),
                     "gain": gain(avg, test.networks["base"]["mae"]) if name != "base" else None,
+                    "gain_mark": "*" if name in real else "",
                     "geodesic": row["geodesic"],
                     "paper_avg": paper_avg,
                     "paper_gain": gain(paper_avg, printed["base"])
@@ -279,6 +300,54 @@ def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataF
             )
     numbers = ["avg_std", "gain", "paper_avg", "paper_gain"]
     return whole(pd.DataFrame(rows)).astype(dict.fromkeys(numbers, "f8"))
+
+
+def _interval_text(test: TestSet, network: str) -> str:
+    """Of the MAE; none for networks published elsewhere."""
+    if network not in test.intervals:
+        return ""
+    low, high = test.intervals[network]["mae"]
+    return f"{low:.2f}–{high:.2f}"
+
+
+def comparisons_table(tests: Iterable[TestSet]) -> pd.DataFrame:
+    """Every two networks of each test set: `comparison.compare`, and the test set's name."""
+    table = pd.concat([t.comparisons.assign(test=t.name) for t in tests], ignore_index=True)
+    return table[["test", *table.columns.drop("test")]]
+
+
+def comparisons_text(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """`comparison.compare` or `comparisons_table` as a page shows it."""
+    p = comparisons["p"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
+    significant = comparisons["significant"].map({True: "yes", False: "no"})
+    shown = comparisons.assign(p=p, significant=significant)
+    return shown.rename(columns={"run_std": "difference_std"})
+
+
+def uncertainty_table(tests: Iterable[TestSet]) -> pd.DataFrame:
+    """How well every network's uncertainties predict its error: one row each.
+
+    pitch, yaw, roll, face: rank correlation with the error; of_oracle: share of the gain in the
+    risk-coverage curve that the order by the true error would have; of the std also covered_pitch
+    …: share of faces within ±1 std, and whether it is calibrated.
+    """
+    rows = [
+        {
+            "test": t.name,
+            "network": network,
+            "uncertainty": name,
+            **of_network[kind]["rank_correlation"],
+            "of_oracle": of_network[kind]["aurc_gain"],
+            **{f"covered_{a}": v for a, v in of_network[kind].get("coverage", {}).items()},
+            "calibrated": {True: "yes", False: "no"}.get(of_network[kind].get("calibrated"), ""),
+        }
+        for t in tests
+        for network, of_network in ((name, t.uncertainty[name]) for name in t.networks)
+        for kind, name in UNCERTAINTY_NAMES.items()
+        if kind in of_network
+    ]
+    names = ["test", "network", "uncertainty", "pitch", "yaw", "roll", "face", "of_oracle"]
+    return pd.DataFrame(rows)[[*names, *(f"covered_{angle}" for angle in ANGLES), "calibrated"]]
 
 
 def sweep_table(tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame) -> pd.DataFrame:
@@ -308,11 +377,6 @@ def cell_text(cell: Cell) -> str:
     return f"{cell[0]}, {cell[1]}, {ensemble_size(cell)}"
 
 
-def gain(error: float, base_error: float) -> float:
-    """Percent of the base network's error that is saved; negative where the error is larger."""
-    return 100 * (base_error - error) / base_error
-
-
 def of_test(published: pd.DataFrame, test: TestSet) -> pd.DataFrame:
     """The published rows of the same protocol and dataset; none for a user's own protocol."""
     same = (published["protocol"] == test.protocol) & (published["dataset"] == test.dataset)
@@ -330,8 +394,8 @@ def markdown(
     """A Markdown table: errors with `digits` decimals, gains as signed percentages.
 
     Empty cells become a dash, empty columns are left out. A column `x_std` is shown in column `x`,
-    as "x ± x_std". Columns in `once` show a value only where it changes; in those in `bold` the
-    smallest value of each test set stands out.
+    as "x ± x_std", a column `x_mark` directly behind it. Columns in `once` show a value only where
+    it changes; in those in `bold` the smallest value of each test set stands out.
     """
     table = table[
         [
@@ -345,7 +409,10 @@ def markdown(
     for spread in spreads:
         name, measured = spread.removesuffix("_std"), table[spread].notna().to_numpy()
         text[name] = text[name].where(~measured, text[name] + " ± " + text[spread])
-    table, text = table.drop(columns=spreads), text.drop(columns=spreads)
+    marks = [str(name) for name in table if str(name).endswith("_mark")]
+    for mark in marks:
+        text[mark.removesuffix("_mark")] += text[mark]
+    table, text = (each.drop(columns=[*spreads, *marks]) for each in (table, text))
     for name in set(bold) & set(table):
         least = table[name].round(digits).groupby(table["test"]).transform("min")
         best = (table[name].round(digits) == least).to_numpy()
@@ -370,4 +437,5 @@ def _texts(column: "pd.Series[Any]", digits: int) -> list[str]:
 
 
 def _heading(name: str) -> str:
-    return name.replace("avg", "MAE").replace("_", " ").replace("K d S", "K, d, S")
+    name = name.replace("avg", "MAE").replace("_", " ").replace("K d S", "K, d, S")
+    return name.replace("interval", INTERVAL)

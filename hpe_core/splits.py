@@ -1,4 +1,4 @@
-"""Which faces are for testing and which for validation.
+"""Which faces belong together, which are for testing and which for validation.
 
 Test faces of AFLW are the ones that AFLW2000 shows, too (protocol 2).
 """
@@ -42,15 +42,26 @@ def _stems(faces: pd.DataFrame) -> pd.Series:
     return faces["image"].map(lambda image: PurePosixPath(image).stem)
 
 
+def groups_of(faces: pd.DataFrame) -> pd.Series:
+    """What a face has in common with others: its subject, else its video, else its image.
+
+    Faces of one group are not independent: they are held out together, and drawn together where
+    chance is measured. BIWI's subjects are people, 300W-LP's the photographs with all views made
+    from them. Names (str) of different kinds cannot be confused. Same index as `faces` (face
+    table).
+    """
+    groups = faces["image"].where(faces["video"] == "", "video " + faces["video"])
+    return groups.where(faces["subject"] == "", faces["subject"]).rename("group")
+
+
 def hold_out(faces: pd.DataFrame, share: float) -> pd.Series:
     """Which faces of a training set are validation faces: bool, same index as `faces`.
 
-    At least `share` (in [0; 1)) of the faces, chosen by whole subjects (BIWI's people; 300W-LP's
-    photographs with all views made from them), or by image where the corpus names no subject. The
-    groups are taken in the order of a hash of their names: nothing but the names decides. A corpus
-    that grows keeps most of its validation faces. Empty for a share of 0.
+    At least `share` (in [0; 1)) of the faces, chosen by whole groups (`groups_of`). These are taken
+    in the order of a hash of their names: nothing but the names decides. A corpus that grows keeps
+    most of its validation faces. Empty for a share of 0.
     """
-    groups = faces["subject"].where(faces["subject"] != "", faces["image"])
+    groups = groups_of(faces)
     sizes = groups.value_counts()
     ranked = sizes.loc[sorted(sizes.index, key=lambda name: blake2b(name.encode()).digest())]
     before = ranked.cumsum() - ranked

@@ -9,6 +9,7 @@ size (`coverage`; `scale_for_coverage` mends it), are faces with a larger one wo
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
@@ -30,6 +31,14 @@ def distribution_std_deg(probs: Tensor, spec: BinSpec) -> Tensor:
     """
     from_mean_deg = spec.centers_deg.to(probs) - spec.expectation(probs).unsqueeze(-1)
     return (probs * from_mean_deg.square()).sum(-1).sqrt()
+
+
+def entropy(probs: Tensor) -> Tensor:
+    """Shannon's entropy of a binned distribution in nats: (... x n_bins) probabilities → (...).
+
+    0 for one bin, log(n_bins) for all alike. 0 · log 0 is 0.
+    """
+    return torch.special.entr(probs).sum(-1)
 
 
 def coverage(errors_deg: ArrayLike, std_deg: ArrayLike) -> Array:

@@ -35,7 +35,7 @@ def crop_face(folder: Path, face: dict[Any, Any], crop_format: CropFormat) -> Pi
 def write_set(
     crops: Path, folder: Path, faces: pd.DataFrame, crop_format: CropFormat, faces_sha256: str
 ) -> None:
-    """A crops file of `faces` (face table with the column `validation`), in their order."""
+    """A crops file of `faces` (face table with the columns `group`, `validation`), in order."""
     write_crops(crops, faces, _encoded(folder, faces, crop_format), crop_format, faces_sha256)
 
 

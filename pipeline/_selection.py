@@ -11,7 +11,7 @@ from hpe_core.params.protocols import Where
 
 def select_faces(path: Path, where: Where) -> pd.DataFrame:
     """The faces that `where` accepts, in the order of the table. Raises InputError for none."""
-    faces = read_table(path, ["face_id", "image", "subject", *PYR, *DETECTED_BOX])
+    faces = read_table(path, ["face_id", "image", "subject", "video", *PYR, *DETECTED_BOX])
     try:
         chosen = faces[select(faces, where)]
     except InputError as error:

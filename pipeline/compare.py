@@ -3,8 +3,9 @@
     python -m pipeline.compare --predictions data/predictions/p1-BIWI.parquet
     python -m pipeline.compare --predictions before.parquet --other after.parquet
 
-With `--other`, every network is compared with the one of the same name there: is my change real?
-Not a stage: it writes nothing and prints a Markdown table.
+Faces of one person, video or photograph are drawn together. With `--other`, every network is
+compared with the one of the same name there: is my change real? Not a stage: it writes nothing and
+prints a Markdown table.
 """
 
 import argparse
@@ -13,18 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hpe_core.bootstrap import LEVEL
-from hpe_core.comparison import COLUMNS, Pair, compare, groups_of, pairs_of
+from hpe_core.comparison import COLUMNS, Pair, compare, pairs_of
 from hpe_core.errors import InputError
 from hpe_core.io.tables import read_table
-from hpe_core.report import markdown
+from hpe_core.report import COMPARED, comparisons_text, markdown
 from pipeline._cli import run
-
-LEGEND = (
-    f"difference: MAE of a minus MAE of b in degrees, positive where b is better, with its "
-    f"{LEVEL:.0%} interval over the choice of faces; p: two-sided, of this pair alone; gain: share "
-    f"of a's MAE that b saves"
-)
 
 
 def main(
@@ -32,7 +26,6 @@ def main(
     predictions: Path,
     other: Path | None,
     networks: list[str] | None,
-    groups: Path | None,
     seed: int,
 ) -> None:
     table = chosen(read_table(predictions, COLUMNS), networks, predictions)
@@ -44,10 +37,8 @@ def main(
         raise InputError(
             f"{predictions}: nothing to compare {list(table['network'].unique())} with"
         )
-    columns = ["face_id", "subject", "video", "image"]
-    group_of = groups_of(read_table(groups, columns)) if groups else None
-    found = compare(table, pairs, np.random.default_rng(seed), group_of)
-    print(f"{LEGEND}\n\n{page(found)}")
+    found = compare(table, pairs, np.random.default_rng(seed))
+    print(f"{COMPARED}\n\n{markdown(comparisons_text(found), digits=3)}")
 
 
 def chosen(table: pd.DataFrame, networks: list[str] | None, path: Path) -> pd.DataFrame:
@@ -67,12 +58,6 @@ def beside(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, lis
     return pd.concat([before, renamed]), [(name, f"{name} (other)") for name in both]
 
 
-def page(found: pd.DataFrame) -> str:
-    p = found["p"].map(lambda p: "< 0.001" if p < 0.001 else f"{p:.3f}")
-    significant = found["significant"].map({True: "yes", False: "no"})
-    return markdown(found.assign(p=p, significant=significant), digits=3)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -80,6 +65,5 @@ if __name__ == "__main__":
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--networks", nargs="+")
-    parser.add_argument("--groups", type=Path, help="face table: people or videos drawn as a whole")
     parser.add_argument("--seed", type=int, default=0)
     run(main, parser)

@@ -11,6 +11,7 @@ from hpe_core.io.files import sha256
 from hpe_core.params.faces import Crop
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Test
+from hpe_core.splits import groups_of
 from pipeline._cli import run
 from pipeline._cropping import write_set
 from pipeline._selection import select_faces
@@ -19,7 +20,7 @@ from pipeline._selection import select_faces
 def main(*, params: Path, test: str, folder: Path, faces: Path, crops: Path) -> None:
     rule = load(params, "crop", Crop)
     table = select_faces(faces, load_item(params, "tests", test, Test).where)
-    table = table.assign(validation=False)
+    table = table.assign(validation=False, group=groups_of(table))
     write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces))
 
 

@@ -12,7 +12,7 @@ from hpe_core.io.files import sha256, write_json
 from hpe_core.params.faces import Crop
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Protocol
-from hpe_core.splits import hold_out
+from hpe_core.splits import groups_of, hold_out
 from pipeline._cli import run
 from pipeline._cropping import write_set
 from pipeline._selection import select_faces
@@ -24,7 +24,7 @@ def main(
     rule = load(params, "crop", Crop)
     item = load_item(params, "protocols", protocol, Protocol)
     table = select_faces(faces, item.where)
-    table = table.assign(validation=hold_out(table, item.validation))
+    table = table.assign(validation=hold_out(table, item.validation), group=groups_of(table))
     validation = int(table["validation"].sum())
     training = len(table) - validation
     if training < 2:

@@ -1,35 +1,33 @@
 """The only place where metrics are born: every network of a protocol on one of its test sets.
 
-    networks, test crops, sweep → predictions per face, metrics, MAE by |yaw| and by K and d
+    networks, test crops, sweep, calibration → predictions per face, metrics, MAE by |yaw| and by K
+    and d, intervals, networks in pairs, how well their uncertainty predicts their error
 
 One process evaluates the base network, its offset ensemble and all students that params.yaml
 lists, of all seeds, so that they are compared on the same faces.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from hpe_core.ensemble import CENTRE, Windows, average, cell_members
+from hpe_core import evaluation
+from hpe_core.calibration import calibrated
+from hpe_core.comparison import compare, pairs_of
+from hpe_core.ensemble import cell_members
 from hpe_core.errors import InputError
-from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
-from hpe_core.io.files import atomic, write_json
-from hpe_core.io.tables import PYR, write_table
+from hpe_core.io.files import write_json
+from hpe_core.io.tables import write_csv, write_table
 from hpe_core.io.targets import read_sweep
-from hpe_core.metrics import absolute_error_deg, mae_by_yaw, mae_deg, mean_of, over_runs, summary
-from hpe_core.params.learning import Ensemble
+from hpe_core.metrics import absolute_error_deg, mae_deg
 from hpe_core.params.loading import load
-from hpe_core.params.protocols import Seeds, Students
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._inference import window_probs_of, windows_of
-
-TRUE_PYR = [f"true_{angle}" for angle in PYR]
+from pipeline._predictions import candidates, predictions_of
 
 
 def main(
@@ -38,49 +36,37 @@ def main(
     crops: Path,
     sweep: Path,
     networks: Path,
+    calibration: Path,
     predictions: Path,
     metrics: Path,
     bands: Path,
     cells: Path,
+    intervals: Path,
+    comparisons: Path,
+    uncertainty: Path,
+    risk: Path,
 ) -> None:
-    settings, grid = load(params, "evaluate", Evaluate), load(params, "ensemble", Ensemble)
-    students, seeds = load(params, "students", Students), load(params, "seeds", Seeds)
+    settings = load(params, "evaluate", Evaluate)
     fabric, compute = start(params, settings.precision)
-    source = Crops(crops)
+    source, factors = Crops(crops), pd.read_csv(calibration)
     rows = np.arange(len(source))
-    parts = []
-    for name, seed, path, windows in networks_of(students, seeds, networks, grid):
-        network, _ = load_network(path)
-        batches = window_probs_of(network, source, rows, windows, fabric, compute)
-        averaged = [average(probs, network.spec) for probs in batches]
-        angles = np.concatenate([pyr.cpu().numpy() for _, pyr, _ in averaged]).astype("f8")
-        parts.append(
-            pd.DataFrame({"face_id": source.face_id, "network": name, "seed": seed}).join(
-                pd.DataFrame(np.hstack([angles, source.pyr_deg]), columns=[*PYR, *TRUE_PYR])
-            )
-        )
-    table = pd.concat(parts)
+    table = pd.concat(
+        [
+            predictions_of(each, source, rows, fabric, compute)
+            for each in candidates(params, networks)
+        ]
+    )
+    table = calibrated(table, factors)
     write_table(table, predictions)
-    edges = settings.yaw_bands_deg
-    summaries, by_yaw = {}, {}
-    for key, own in table.groupby("network"):
-        runs = [(run[PYR].to_numpy(), run[TRUE_PYR].to_numpy()) for _, run in own.groupby("seed")]
-        summaries[key] = over_runs([summary(*run) for run in runs])
-        by_yaw[key] = mean_of([mae_by_yaw(*run, edges) for run in runs])
-    write_json(summaries, metrics)
-    write_json(by_yaw, bands)
+    write_json(evaluation.summaries(table), metrics)
+    write_json(evaluation.bands(table, settings.yaw_bands_deg), bands)
+    rng = np.random.default_rng(settings.seed)
+    write_json(evaluation.intervals(table, rng), intervals)
+    write_csv(compare(table, pairs_of(table), rng), comparisons)
+    has_factors = not factors.empty
+    write_json(evaluation.uncertainties(table, calibrated=has_factors), uncertainty)
+    write_csv(evaluation.risk_curves(table), risk)
     write_cells(sweep, dict(zip(source.face_id, source.pyr_deg, strict=True)), cells)
-
-
-def networks_of(
-    students: Sequence[str], seeds: Sequence[int], networks: Path, grid: Ensemble
-) -> Iterator[tuple[str, int, Path, Windows]]:
-    """Name, seed, file and windows of all that is evaluated: base, its ensemble, the students."""
-    kinds = [("base", "base", CENTRE), ("ensemble", "base", windows_of(grid))]
-    kinds += [(f"kd-{backbone}", f"kd-{backbone}", CENTRE) for backbone in students]
-    for name, stem, windows in kinds:
-        for seed in seeds:
-            yield name, seed, networks / f"{stem}-{seed}.safetensors", windows
 
 
 def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> None:
@@ -97,8 +83,7 @@ def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> N
             members = cell_members(offsets, radius, step)
             errors = absolute_error_deg(angles[:, members].mean(1, dtype="f8"), pyr_deg)
             rows.append({"K": radius, "d": step, "S": len(members), **mae_deg(errors)})
-    with atomic(path) as temporary:
-        pd.DataFrame(rows).round(4).assign(faces=len(face_ids)).to_csv(temporary, index=False)
+    write_csv(pd.DataFrame(rows).assign(faces=len(face_ids)), path)
 
 
 if __name__ == "__main__":
@@ -107,8 +92,13 @@ if __name__ == "__main__":
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--sweep", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)
+    parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--metrics", type=Path, required=True)
     parser.add_argument("--bands", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
+    parser.add_argument("--intervals", type=Path, required=True)
+    parser.add_argument("--comparisons", type=Path, required=True)
+    parser.add_argument("--uncertainty", type=Path, required=True)
+    parser.add_argument("--risk", type=Path, required=True)
     run(main, parser)

@@ -17,13 +17,13 @@ from hpe_core.draw import pose_tile
 from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.figures import Tile, save_tiles
-from hpe_core.io.tables import PYR, read_table
+from hpe_core.io.tables import read_table
 from hpe_core.params.loading import load
 from hpe_core.params.protocols import Students
 from hpe_core.params.results import Tables
+from hpe_core.predictions import PYR, TRUE_PYR
 from pipeline._cli import run
 
-TRUE_PYR = [f"true_{angle}" for angle in PYR]
 _SIDE_PX = 256
 
 

@@ -1,11 +1,12 @@
 """The paper's tables and its heat map from all metrics, the published values beside ours.
 
-    metrics of every test set, counts, published tables → tables (CSV, Markdown), figure
+    metrics of every test set, counts, published tables → tables (CSV, Markdown), figures
 
 Only what params.yaml lists is read: folders may hold results of tests that are no longer there.
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pandas as pd
 
 from hpe_core import report
 from hpe_core.errors import InputError
+from hpe_core.io.curves import RiskPanel, save_risk_coverage
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
 from hpe_core.params.learning import Base, Ensemble
 from hpe_core.params.loading import load
 from hpe_core.params.protocols import Imported, Protocol, Students, Test
 from hpe_core.params.results import Tables
+from hpe_core.predictions import ORACLE
 from hpe_core.report import Cell, Published, TestSet, TrainingSet, markdown
 from pipeline._cli import run
 
@@ -26,6 +29,12 @@ PAPER = "Columns that begin with “paper” are the published values, measured 
 PIXELS = (
     " K and d are pixels of the network's input, which is 224 x 224 in the paper. All from the base"
     " network of the first seed."
+)
+RANKS = (
+    " pitch, yaw, roll, face: Spearman's correlation of uncertainty and |error|; of oracle: how"
+    " much of the gain is reached that refusing the worst faces first has (1: all, 0: as chance)."
+    " Below: the share of faces whose error is within ±1 std; where it is calibrated, on validation"
+    " faces, it should be 0.68."
 )
 PAGE = """# Head pose: base network, offset ensemble, students
 
@@ -35,8 +44,11 @@ compare with them only if they were, too.
 
 Errors in degrees. MAE: mean of pitch, yaw and roll; gain: share of the base network's MAE that is
 saved; geodesic: angle of the rotation between prediction and truth. Where there are several seeds,
-errors are their means, ± the standard deviation over the seeds. Teacher: the ensemble that taught
-the students, K={teacher[0]}, d={teacher[1]}.
+errors are their means, ± the standard deviation over the seeds. {level}: where the MAE would lie on
+other faces of the same kind (bootstrap); * the difference from the base network is more than the
+choice of these faces explains (p < 0.05; every pair: comparisons.md). Teacher: the ensemble that
+taught the students, K={teacher[0]}, d={teacher[1]}. How well the networks know where they err:
+uncertainty.md and figures/risk.png.
 
 {results}
 
@@ -60,6 +72,10 @@ def main(
     tests: Path,
     bands: Path,
     cells: Path,
+    intervals: Path,
+    comparisons: Path,
+    uncertainty: Path,
+    risk: Path,
     counts: Path,
     sets: Path,
     imported: Path,
@@ -72,7 +88,8 @@ def main(
     corpora = load(params, "tables", Tables).corpora
     backbone = load(params, "base", Base).backbone
     foreign = load(params, "imported", dict[str, Imported])
-    measured = read_tests(params, protocols, tests, bands, cells, foreign, imported)
+    folders = Folders(tests, bands, cells, intervals, comparisons, uncertainty, risk, imported)
+    measured = read_tests(params, protocols, foreign, folders)
     paper = read_published(published)
     datasets = dict.fromkeys(
         [*(p.train for p in protocols.values()), *(t.dataset for t in measured)]
@@ -101,6 +118,8 @@ def main(
     by_yaw = report.bands_table(measured)
     beside = report.bands_side_by_side(by_yaw)
     writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
+    write_comparisons(writer, measured)
+    write_uncertainty(writer, measured)
     results = report.results_table(measured, paper.methods)
     sweep = report.sweep_table(measured, teacher, paper.ensemble)
     page = summary_page(corpora, teacher, measured, results, sweep, faces)
@@ -108,6 +127,8 @@ def main(
     panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
+    title = f"MAE where the least certain faces are refused\n{corpora}"
+    save_risk_coverage([risk_panel(t) for t in measured], title, figures / "risk.png")
 
 
 class Writer:
@@ -155,6 +176,29 @@ def write_ensemble(
     )
 
 
+def write_comparisons(writer: Writer, sets: list[TestSet]) -> None:
+    table = report.comparisons_table(sets)
+    title, page = "Is one network better than another?", report.comparisons_text(table)
+    note = f" {report.COMPARED}."
+    writer.write("comparisons", title, table, 3, once=["test", "a"], page=page, note=note)
+
+
+def write_uncertainty(writer: Writer, sets: list[TestSet]) -> None:
+    """One row an uncertainty in the CSV; in the page ranks first, then the coverage of the std."""
+    table = report.uncertainty_table(sets)
+    covered = [name for name in table if str(name).startswith("covered_")] + ["calibrated"]
+    of_std = table.loc[table["uncertainty"] == "std", ["test", "network", *covered]]
+    title, once = "Do the networks know where they err?", ["test", "network"]
+    ranks = table.drop(columns=covered)
+    writer.write("uncertainty", title, table, once=once, page=ranks, more=of_std, note=RANKS)
+
+
+def risk_panel(test: TestSet) -> RiskPanel:
+    curves = {str(name): curve for name, curve in test.risk.groupby("network")}
+    oracle = curves[ORACLE]
+    return RiskPanel(test.title, {name: curves[name] for name in test.networks}, "base", oracle)
+
+
 def summary_page(
     corpora: str,
     teacher: Cell,
@@ -168,6 +212,7 @@ def summary_page(
     return PAGE.format(
         corpora=corpora,
         teacher=teacher,
+        level=report.INTERVAL,
         results=markdown(
             results.assign(test=results["test"].map(names)).drop(columns="faces"), once=["test"]
         ),
@@ -176,24 +221,32 @@ def summary_page(
     )
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where `evaluate` and `imported` write: a file a test set, or an imported network."""
+
+    tests: Path
+    bands: Path
+    cells: Path
+    intervals: Path
+    comparisons: Path
+    uncertainty: Path
+    risk: Path
+    imported: Path
+
+
 def read_tests(
-    params: Path,
-    protocols: dict[str, Protocol],
-    tests: Path,
-    bands: Path,
-    cells: Path,
-    foreign: dict[str, Imported],
-    imported: Path,
+    params: Path, protocols: dict[str, Protocol], foreign: dict[str, Imported], folders: Folders
 ) -> list[TestSet]:
     """The test sets of params.yaml in its order. Raises InputError for a missing network."""
     expected = ["base", "ensemble", *(f"kd-{s}" for s in load(params, "students", Students))]
     found = []
     for name, test in load(params, "tests", dict[str, Test]).items():
-        networks = expect_json(tests / f"{name}.json")
-        by_yaw = expect_json(bands / f"{name}.json")
+        networks = expect_json(folders.tests / f"{name}.json")
+        by_yaw = expect_json(folders.bands / f"{name}.json")
         absent = [key for key in expected if key not in networks]
         if absent:
-            raise InputError(f"{tests / name}.json: no {absent}; found {sorted(networks)}")
+            raise InputError(f"{folders.tests / name}.json: no {absent}; found {sorted(networks)}")
         found.append(
             TestSet(
                 name,
@@ -203,11 +256,15 @@ def read_tests(
                 test.where,
                 {key: {**networks[key], "abs_yaw": by_yaw[key]} for key in expected},
                 {
-                    key: expect_json(imported / f"{key}.json")
+                    key: expect_json(folders.imported / f"{key}.json")
                     for key, network in foreign.items()
                     if (network.dataset, network.where) == (test.dataset, test.where)
                 },
-                pd.read_csv(cells / f"{name}.csv"),
+                pd.read_csv(folders.cells / f"{name}.csv"),
+                expect_json(folders.intervals / f"{name}.json"),
+                pd.read_csv(folders.comparisons / f"{name}.csv"),
+                expect_json(folders.uncertainty / f"{name}.json"),
+                pd.read_csv(folders.risk / f"{name}.csv"),
             )
         )
     return found
@@ -235,6 +292,10 @@ if __name__ == "__main__":
     parser.add_argument("--tests", type=Path, required=True)
     parser.add_argument("--bands", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
+    parser.add_argument("--intervals", type=Path, required=True)
+    parser.add_argument("--comparisons", type=Path, required=True)
+    parser.add_argument("--uncertainty", type=Path, required=True)
+    parser.add_argument("--risk", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--sets", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 
 from hpe_core.bootstrap import paired_difference
-from hpe_core.comparison import COLUMNS, compare, face_errors, groups_of, pairs_of
+from hpe_core.comparison import COLUMNS, compare, face_errors, pairs_of
 from hpe_core.errors import InputError
 from hpe_core.geometry import ANGLES
 from hpe_core.io.tables import write_table
 from hpe_core.metrics import summary
+from hpe_core.predictions import TRUE_PYR
 from pipeline import compare as command
 
 SIZES = {"base": 6.0, "ensemble": 5.6, "kd-resnet8": 5.6}  # of the errors, degrees
-TRUE_PYR = [f"true_{angle}" for angle in ANGLES]
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -34,9 +34,8 @@ def predictions(seeds: int = 1, faces: int = 200, shuffle: int | None = None) ->
             own = rng(100 * place + seed).normal(0, 0.2, truth.shape)
             part = pd.DataFrame(truth + size * (shared + own), columns=list(ANGLES))
             part[TRUE_PYR] = truth
-            part = part.assign(
-                face_id=[f"X/{row:03d}" for row in range(faces)], network=name, seed=seed
-            )
+            ids = [f"X/{row:03d}" for row in range(faces)]
+            part = part.assign(face_id=ids, group=ids, network=name, seed=seed)
             order = np.arange(faces) if shuffle is None else rng(shuffle + place).permutation(faces)
             parts.append(part.iloc[order])
     return pd.concat(parts, ignore_index=True)[COLUMNS]
@@ -130,27 +129,11 @@ def test_groups_make_it_less_sure():
     shift = table["face_id"].map(videos).map(lambda video: 8.0 * (int(video) % 3 - 1))
     better = table["network"] != "base"
     table.loc[better, "pitch"] += shift[better]  # a video is as good or bad as a whole
-    alone, grouped = (compare(table, [("base", "ensemble")], rng(), g) for g in (None, videos))
+    in_videos = table.assign(group=table["face_id"].map(videos))
+    alone, grouped = (compare(t, [("base", "ensemble")], rng()) for t in (table, in_videos))
     assert grouped["groups"].tolist() == [8]
     assert grouped["difference"].tolist() == alone["difference"].tolist()
     assert (grouped["high"] - grouped["low"])[0] > 1.5 * (alone["high"] - alone["low"])[0]
-
-
-def faces(**columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({"subject": "", "video": "", **columns})
-
-
-def test_a_face_belongs_to_its_subject_else_video_else_image():
-    table = faces(
-        face_id=["1", "2", "3", "4", "5", "6"],
-        image=["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "e.jpg"],
-        subject=["F01", "F01", "", "", "", ""],
-        video=["01", "18", "18", "F01", "", ""],
-    )
-    groups = groups_of(table)
-    assert [groups["1"] == groups[other] for other in "23456"] == [True, *[False] * 4]
-    assert groups["5"] == groups["6"]
-    assert len(set(groups.values())) == 4
 
 
 def relabel(table: pd.DataFrame) -> pd.DataFrame:
@@ -182,11 +165,6 @@ def test_what_cannot_be_compared_is_refused(break_it, expected):
         compare(break_it(predictions()), [("base", "ensemble")], rng())
 
 
-def test_a_face_without_a_group_is_refused():
-    with pytest.raises(InputError, match="199 faces without a group, as X/001"):
-        compare(predictions(), [("base", "ensemble")], rng(), {"X/000": "v"})
-
-
 def run_command(*arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "pipeline.compare", *map(str, arguments)],
@@ -198,7 +176,7 @@ def run_command(*arguments: str | Path) -> subprocess.CompletedProcess:
 
 def printed(capsys, **arguments) -> list[list[str]]:
     """The printed table's cells, heading first."""
-    command.main(**{"other": None, "networks": None, "groups": None, "seed": 0, **arguments})
+    command.main(**{"other": None, "networks": None, "seed": 0, **arguments})
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [cells[0], *cells[2:]]
@@ -244,12 +222,20 @@ def test_the_command_compares_namesakes_of_two_files(file, tmp_path, capsys):
     assert all(float(row[heading.index("difference")]) < 0 for row in rows)
 
 
-def test_the_command_draws_whole_groups(file, tmp_path, capsys):
-    table = faces(face_id=[f"X/{row:03d}" for row in range(200)], image=["same.jpg"] * 200)
-    write_table(table.assign(video=table["face_id"].str[2]), tmp_path / "faces.parquet")
-    heading, *rows = printed(capsys, predictions=file, groups=tmp_path / "faces.parquet")
+def test_the_command_draws_whole_groups(tmp_path, capsys):
+    table = predictions()
+    write_table(table.assign(group=table["face_id"].str[2]), tmp_path / "predictions.parquet")
+    heading, *rows = printed(capsys, predictions=tmp_path / "predictions.parquet")
     assert {row[heading.index("groups")] for row in rows} == {"2"}
     assert {row[heading.index("significant")] for row in rows} == {"no"}
+
+
+def test_the_command_shows_the_spread_over_the_seeds(tmp_path, capsys):
+    write_table(predictions(seeds=2), tmp_path / "predictions.parquet")
+    heading, first, *_ = printed(capsys, predictions=tmp_path / "predictions.parquet")
+    expected = compare(predictions(seeds=2), [("base", "ensemble")], rng()).iloc[0]
+    shown = f"{expected['difference']:.3f} ± {expected['run_std']:.3f}"
+    assert first[heading.index("difference")] == shown
 
 
 @pytest.mark.parametrize(

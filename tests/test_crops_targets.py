@@ -23,7 +23,7 @@ def faces(n: int) -> pd.DataFrame:
     angles = np.linspace(-50, 50, 3 * n).reshape(n, 3)
     table = pd.DataFrame(angles, columns=["pitch", "yaw", "roll"])
     table["face_id"] = [f"D/{i}" for i in range(n)]
-    return table.assign(validation=table.index % 3 == 1)
+    return table.assign(validation=table.index % 3 == 1, group=[f"P{i // 2}" for i in range(n)])
 
 
 def pixels(n: int, crop_format: CropFormat = RAW) -> np.ndarray:
@@ -48,6 +48,7 @@ def test_crops_round_trip(tmp_path, codec):
     assert crops.faces_sha256 == "f" * 64
     np.testing.assert_array_equal(crops.pyr_deg, faces(5)[["pitch", "yaw", "roll"]])
     assert crops.validation.tolist() == [False, True, False, False, True]
+    assert crops.group == ["P0", "P0", "P1", "P1", "P2"]
     assert crops.training_rows.tolist() == [0, 2, 3]
     for row in (4, 0, 2):
         difference = np.abs(crops[row].astype(int) - images[row]).max()

@@ -103,7 +103,7 @@ def test_the_second_repro_runs_nothing(project):
     assert call(project, "git", "status", "--porcelain").strip() == ""
 
 
-AFTER_NETWORKS = {"evaluate@p2-AFLW", "examples@p2-AFLW", "tables"}
+AFTER_NETWORKS = {"validate@p2", "evaluate@p2-AFLW", "examples@p2-AFLW", "tables"}
 STUDENTS = {"distill@p2-resnet8-1", "distill@p2-resnet8-2"}
 AFTER_TARGETS = {"ensemble@p2-1", "ensemble@p2-2", *STUDENTS, *AFTER_NETWORKS}
 
@@ -191,6 +191,7 @@ def test_an_experiment_with_another_ensemble(project):
 def test_metrics_show_and_plots(project):
     shown = call(project, "dvc", "metrics", "show")
     assert "metrics/tests/p2-AFLW.json" in shown
+    assert "metrics/validation/p2.json" in shown
     assert len(shown.splitlines()[0].split()) < 30, "too wide to read: keep detail out of metrics"
     call(project, "dvc", "plots", "show", "-o", "plots")
     html = (project / "plots" / "index.html").read_text()

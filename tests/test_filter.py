@@ -9,7 +9,7 @@ import yaml
 
 from hpe_core.errors import InputError
 from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS, read_table, write_table
-from hpe_core.splits import hold_out
+from hpe_core.splits import groups_of, hold_out
 from pipeline import filter_faces
 
 TEXT = {"dataset": "AFLW", "box_source": "detected"}
@@ -128,7 +128,28 @@ def test_a_table_that_is_cut_off_is_named(tmp_path):
 
 def faces_of(subjects: list[str]) -> pd.DataFrame:
     images = [f"{row}.jpg" for row in range(len(subjects))]
-    return pd.DataFrame({"image": images, "subject": subjects})
+    return pd.DataFrame({"image": images, "subject": subjects, "video": ""})
+
+
+def test_a_face_belongs_to_its_subject_else_video_else_image():
+    table = pd.DataFrame(
+        {
+            "image": ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "e.jpg"],
+            "subject": ["F01", "F01", "", "", "", ""],
+            "video": ["01", "18", "18", "F01", "", ""],
+        }
+    )
+    groups = groups_of(table).tolist()
+    assert [groups[0] == other for other in groups[1:]] == [True, *[False] * 4]
+    assert groups[4] == groups[5]
+    assert len(set(groups)) == 4
+
+
+def test_frames_of_one_video_are_held_out_together():
+    faces = faces_of([""] * 40).assign(video=[f"{row // 4:02d}" for row in range(40)])
+    held = hold_out(faces, 0.3).groupby(faces["video"]).agg(["min", "max"])
+    assert held["max"].sum() == 3
+    assert (held["min"] == held["max"]).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])

@@ -21,8 +21,10 @@ from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.tables import write_table
 from hpe_core.io.targets import Targets
-from hpe_core.metrics import summary
+from hpe_core.metrics import absolute_error_deg, summary
 from hpe_core.networks import normalize, predict_probs
+from hpe_core.predictions import PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
+from hpe_core.uncertainty import coverage, distribution_std_deg
 from pipeline import (
     check,
     crop_test,
@@ -39,6 +41,7 @@ from pipeline import (
     sweep,
     tables,
     train_base,
+    validate,
     verify,
 )
 
@@ -93,11 +96,15 @@ def run_all(root: Path, corpora: Path) -> None:
             network=root / f"models/p2/kd-resnet8-{seed}.safetensors",
             history=root / f"history/kd-{seed}.csv",
         )  # fmt: skip
+    validate.main(
+        **data, networks=root / "models/p2", metrics=root / "metrics/validation/p2.json",
+        calibration=root / "metrics/calibration/p2.csv",
+    )  # fmt: skip
     sweep.main(**test_data, network=root / "models/p2/base-1.safetensors", sweep=root / "sweep.h5")
     evaluate.main(
         **test_data, sweep=root / "sweep.h5", networks=root / "models/p2",
-        predictions=root / "predictions.parquet", metrics=root / "metrics/tests/p2-AFLW.json",
-        bands=root / "metrics/bands/p2-AFLW.json", cells=root / "metrics/sweep/p2-AFLW.csv",
+        calibration=root / "metrics/calibration/p2.csv", predictions=root / "predictions.parquet",
+        **evaluated(root / "metrics"),
     )  # fmt: skip
     examples.main(
         **test_data, test="p2-AFLW", seed=1, predictions=root / "predictions.parquet",
@@ -105,11 +112,26 @@ def run_all(root: Path, corpora: Path) -> None:
     )  # fmt: skip
     tables.main(
         params=params, tests=root / "metrics/tests", bands=root / "metrics/bands",
-        cells=root / "metrics/sweep",
+        cells=root / "metrics/sweep", intervals=root / "metrics/intervals",
+        comparisons=root / "metrics/comparisons", uncertainty=root / "metrics/uncertainty",
+        risk=root / "metrics/risk",
         counts=root / "metrics/faces", sets=root / "metrics/sets",
         imported=root / "metrics/imported", published=ROOT / "data/published",
         tables=root / "tables", figures=root / "figures",
     )  # fmt: skip
+
+
+def evaluated(folder: Path) -> dict[str, Path]:
+    """Where `evaluate` writes its small files: option → path."""
+    return {
+        "metrics": folder / "tests/p2-AFLW.json",
+        "bands": folder / "bands/p2-AFLW.json",
+        "cells": folder / "sweep/p2-AFLW.csv",
+        "intervals": folder / "intervals/p2-AFLW.json",
+        "comparisons": folder / "comparisons/p2-AFLW.csv",
+        "uncertainty": folder / "uncertainty/p2-AFLW.json",
+        "risk": folder / "risk/p2-AFLW.csv",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +224,91 @@ def test_metrics_are_those_of_the_predictions(done):
     for name, own in bands.items():
         weighted = sum(b["mae"] * b["faces"] for b in own.values()) / metrics[name]["faces"]
         assert weighted == pytest.approx(metrics[name]["mae"], abs=1e-3)
+
+
+def test_the_std_is_the_distributions_times_the_validation_factor(done):
+    crops, table = Crops(done / "crops/test.h5"), pd.read_parquet(done / "predictions.parquet")
+    images = torch.from_numpy(np.stack([crops[row][8:-8, 8:-8] for row in range(len(crops))]))
+    factors = pd.read_csv(done / "metrics/calibration/p2.csv").set_index(["network", "seed"])
+    for name, seed in (("base", 1), ("kd-resnet8", 2)):
+        network, _ = load_network(done / f"models/p2/{name}-{seed}.safetensors")
+        with torch.inference_mode():
+            std_deg = distribution_std_deg(predict_probs(network, normalize(images)), network.spec)
+        own = table[(table["network"] == name) & (table["seed"] == seed)]
+        assert own["face_id"].tolist() == crops.face_id
+        assert own["group"].tolist() == crops.group
+        expected = std_deg.numpy() * factors.loc[(name, seed)].to_numpy()
+        np.testing.assert_allclose(own[STD_PYR], expected, rtol=1e-3)
+        assert (own[SPREAD_PYR] == 0).all(axis=None)
+    of_ensemble = table[table["network"] == "ensemble"]
+    assert (of_ensemble[SPREAD_PYR] > 0).all(axis=None)
+
+
+def test_what_is_said_of_the_uncertainty_is_that_of_the_predictions(done):
+    table = pd.read_parquet(done / "predictions.parquet")
+    found = json.loads((done / "metrics/uncertainty/p2-AFLW.json").read_text())
+    metrics = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
+    limits = json.loads((done / "metrics/intervals/p2-AFLW.json").read_text())
+    pairs = pd.read_csv(done / "metrics/comparisons/p2-AFLW.csv").set_index(["a", "b"])
+    curves = pd.read_csv(done / "metrics/risk/p2-AFLW.csv").set_index(["network", "percent"])
+    for name, of_network in found.items():
+        runs = [run for _, run in table[table["network"] == name].groupby("seed")]
+        covered = [coverage(absolute_error_deg(r[PYR], r[TRUE_PYR]), r[STD_PYR]) for r in runs]
+        expected = np.mean(covered, axis=0)
+        stated = [of_network["std"]["coverage"][angle] for angle in PYR]
+        np.testing.assert_allclose(stated, expected, atol=1e-3)
+        assert of_network["std"]["calibrated"] is True
+        low, high = limits[name]["mae"]
+        assert low <= metrics[name]["mae"] <= high
+        assert curves.loc[(name, 100), "mae"] == pytest.approx(metrics[name]["mae"], abs=1e-3)
+    assert list(pairs.index) == [
+        ("base", "ensemble"), ("base", "kd-resnet8"), ("ensemble", "kd-resnet8"),
+    ]  # fmt: skip
+    difference = metrics["base"]["mae"] - metrics["kd-resnet8"]["mae"]
+    assert pairs.loc[("base", "kd-resnet8"), "difference"] == pytest.approx(difference, abs=1e-3)
+
+
+def test_validation_measures_the_held_out_faces(done):
+    counts = json.loads((done / "metrics/sets/p2.json").read_text())
+    found = json.loads((done / "metrics/validation/p2.json").read_text())
+    assert sorted(found) == ["base", "ensemble", "kd-resnet8"]
+    assert {own["faces"] for own in found.values()} == {counts["validation"]}
+    assert {"pitch", "yaw", "roll", "mae", "mae_std"} <= set(found["base"])
+    crops = Crops(done / "crops/train.h5")
+    rows = np.flatnonzero(crops.validation)
+    images = torch.from_numpy(np.stack([crops[int(row)][8:-8, 8:-8] for row in rows]))
+    maes = []
+    for seed in SEEDS:
+        network, _ = load_network(done / f"models/p2/kd-resnet8-{seed}.safetensors")
+        with torch.inference_mode():
+            angles = network.spec.expectation(predict_probs(network, normalize(images)))
+        maes.append(absolute_error_deg(angles, crops.pyr_deg[rows]).mean())
+    assert found["kd-resnet8"]["mae"] == pytest.approx(np.mean(maes), abs=2e-3)
+
+
+def test_without_validation_faces_nothing_is_calibrated(done, tmp_path):
+    import h5py
+
+    crops = shutil.copy(done / "crops/train.h5", tmp_path / "train.h5")
+    with h5py.File(crops, "r+") as file:
+        file["validation"][:] = False
+    validate.main(
+        params=done / "params.yaml", crops=crops, networks=done / "models/p2",
+        metrics=tmp_path / "v.json", calibration=tmp_path / "c.csv",
+    )  # fmt: skip
+    assert json.loads((tmp_path / "v.json").read_text()) == {}
+    evaluate.main(
+        params=done / "params.yaml", crops=done / "crops/test.h5", sweep=done / "sweep.h5",
+        networks=done / "models/p2", calibration=tmp_path / "c.csv",
+        predictions=tmp_path / "p.parquet", **evaluated(tmp_path),
+    )  # fmt: skip
+    found = json.loads((tmp_path / "uncertainty/p2-AFLW.json").read_text())
+    assert not any(of_network["std"]["calibrated"] for of_network in found.values())
+    raw = pd.read_parquet(tmp_path / "p.parquet")
+    scaled = pd.read_parquet(done / "predictions.parquet")
+    factors = pd.read_csv(done / "metrics/calibration/p2.csv").set_index(["network", "seed"])
+    of_rows = factors.loc[pd.MultiIndex.from_frame(raw[["network", "seed"]])].to_numpy()
+    np.testing.assert_allclose(raw[STD_PYR] * of_rows, scaled[STD_PYR], rtol=1e-6)
 
 
 def test_the_sweep_holds_the_base_network(done):
@@ -305,7 +412,7 @@ def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule)
     foreign = json.loads((tmp_path / "m.json").read_text())
     table = pd.read_parquet(done / "predictions.parquet")
     ours = table[(table["network"] == "kd-resnet8") & (table["seed"] == 1)]
-    metrics = summary(ours[evaluate.PYR], ours[evaluate.TRUE_PYR])
+    metrics = summary(ours[PYR], ours[TRUE_PYR])
     assert foreign["faces"] == metrics["faces"]
     for name in ("pitch", "yaw", "roll", "mae", "geodesic"):
         same = foreign[name] == pytest.approx(metrics[name], abs=2e-3)
@@ -324,10 +431,10 @@ def test_batch_size_changes_no_metric(done, tmp_path):
     evaluate.main(
         params=tmp_path / "params.yaml", crops=done / "crops/test.h5",
         sweep=done / "sweep.h5", networks=done / "models/p2",
-        predictions=tmp_path / "p.parquet", metrics=tmp_path / "m.json",
-        bands=tmp_path / "b.json", cells=tmp_path / "c.csv",
+        calibration=done / "metrics/calibration/p2.csv", predictions=tmp_path / "p.parquet",
+        **evaluated(tmp_path),
     )  # fmt: skip
-    ours = json.loads((tmp_path / "m.json").read_text())
+    ours = json.loads((tmp_path / "tests/p2-AFLW.json").read_text())
     expected = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
     for name in expected:
         assert ours[name]["mae"] == pytest.approx(expected[name]["mae"], abs=1e-3)

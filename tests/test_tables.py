@@ -12,13 +12,15 @@ import pytest
 import yaml
 from dvc_render.vega import VegaRenderer
 
-from hpe_core import report
+from hpe_core import evaluation, report
 from hpe_core.boxes import offset_grid
+from hpe_core.comparison import compare, pairs_of
 from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256, write_json
-from hpe_core.io.tables import write_table
+from hpe_core.io.tables import write_csv, write_table
 from hpe_core.metrics import mae_by_yaw, over_runs, summary
+from hpe_core.predictions import ENTROPY_PYR, ORACLE, PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
 from pipeline import examples, tables
 
 ROOT = Path(__file__).parents[1]
@@ -37,7 +39,7 @@ PAPER_PARAMS = {
     },
     "students": ["resnet18", "resnet10"],
     "imported": {},
-    "ensemble": {"K": 6, "d": 3, "precision": "32-true"},
+    "ensemble": {"K": 6, "d": 3, "flip": False, "precision": "32-true"},
     "tables": {"corpora": CORPORA, "examples": 8},
     "base": {
         "backbone": "resnet10",
@@ -46,6 +48,7 @@ PAPER_PARAMS = {
         "epochs": 1,
         "batch": 1,
         "lr": 0.1,
+        "schedule": "constant",
         "precision": "32-true",
     },
 }
@@ -73,6 +76,7 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
         write_json(networks, folder / "tests" / f"{name}.json")
         bands = {key: mae_by_yaw(pyr_deg, truth, BANDS) for key, pyr_deg in predicted.items()}
         write_json(bands, folder / "bands" / f"{name}.json")
+        write_sureness(folder, name, predicted, truth)
         write_cells(folder / "cells" / f"{name}.csv", networks["base"]["mae"], k_max)
     for dataset in ("300W_LP", "AFLW2000", "AFLW", "BIWI"):
         counts = {
@@ -87,6 +91,27 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
         sizes = {"training": 700 + place, "validation": 80 * place}
         write_json(sizes, folder / "sets" / f"{protocol}.json")
     return folder
+
+
+def write_sureness(
+    folder: Path, test: str, predicted: dict[str, np.ndarray], truth: np.ndarray
+) -> None:
+    """Intervals, comparisons, uncertainty and risk, as `evaluate` writes them."""
+    parts = []
+    for place, (name, pyr_deg) in enumerate(predicted.items()):
+        std = np.abs(pyr_deg - truth) + np.random.default_rng(place).uniform(1, 5, truth.shape)
+        spread = std / 2 if name == "ensemble" else 0 * std
+        values = np.hstack([pyr_deg, std, spread, np.log(std), truth])
+        columns = [*PYR, *STD_PYR, *SPREAD_PYR, *ENTROPY_PYR, *TRUE_PYR]
+        ids = [f"X/{row}" for row in range(len(truth))]
+        part = pd.DataFrame(values, columns=columns).assign(face_id=ids, group=ids)
+        parts.append(part.assign(network=name, seed=1))
+    table, rng = pd.concat(parts), np.random.default_rng(0)
+    write_json(evaluation.intervals(table, rng), folder / "intervals" / f"{test}.json")
+    write_csv(compare(table, pairs_of(table), rng), folder / "comparisons" / f"{test}.csv")
+    doubt = evaluation.uncertainties(table, calibrated=test != "p1-BIWI")
+    write_json(doubt, folder / "uncertainty" / f"{test}.json")
+    write_csv(evaluation.risk_curves(table), folder / "risk" / f"{test}.csv")
 
 
 def write_cells(path: Path, base_mae: float, k_max: int) -> None:
@@ -109,6 +134,10 @@ def run_tables(folder: Path, out: str = "out") -> Path:
         tests=folder / "tests",
         bands=folder / "bands",
         cells=folder / "cells",
+        intervals=folder / "intervals",
+        comparisons=folder / "comparisons",
+        uncertainty=folder / "uncertainty",
+        risk=folder / "risk",
         counts=folder / "counts",
         sets=folder / "sets",
         imported=folder / "imported",
@@ -126,7 +155,7 @@ def write_faces(folder: Path, params: dict[str, Any], count: int = 40) -> None:
     ids = [f"X/{row:03d}" for row in range(count)]
     order = rng.permutation(count)  # crops need not lie in the order of the predictions
     faces = pd.DataFrame(truth, columns=["pitch", "yaw", "roll"]).assign(
-        face_id=ids, validation=False
+        face_id=ids, group=ids, validation=False
     )
     write_table(faces.iloc[order], folder / "faces.parquet")
     crop_format = CropFormat(64, 64, 15, "enlarged", "replicate", "png", 95)
@@ -134,7 +163,7 @@ def write_faces(folder: Path, params: dict[str, Any], count: int = 40) -> None:
     digest = sha256(folder / "faces.parquet")
     write_crops(folder / "crops.h5", faces.iloc[order], images, crop_format, digest)
     names = ["base", "ensemble", *(f"kd-{backbone}" for backbone in params["students"])]
-    labels = pd.DataFrame(truth, columns=examples.TRUE_PYR)
+    labels = pd.DataFrame(truth, columns=TRUE_PYR)
     parts = [
         pd.DataFrame(truth + 5 * place + seed, columns=["pitch", "yaw", "roll"])
         .assign(face_id=ids, network=name, seed=seed)
@@ -176,7 +205,7 @@ def row(path: Path, **where: Any) -> pd.Series:
 
 
 def test_every_table_names_the_corpora(paper_run):
-    names = {"table1", "table2", "table3", "table5", "bands"}
+    names = {"table1", "table2", "table3", "table5", "bands", "comparisons", "uncertainty"}
     assert {path.stem for path in paper_run.glob("*.csv")} == names
     assert {path.stem for path in paper_run.glob("*.md")} == {*names, "summary"}
     for path in paper_run.glob("*.csv"):
@@ -272,6 +301,7 @@ def test_several_seeds_show_mean_and_spread(tmp_path):
     assert "| **3.12 ± 0.05** |" in (out / "table5.md").read_text()
     page = (out / "summary.md").read_text()
     assert "| 3.12 ± 0.05 |" in page
+    assert max(map(len, page.splitlines())) <= 120
     assert f" {networks['ensemble']['mae']:.2f} |" in page
     for text in (page, (out / "table5.md").read_text()):
         assert "std" not in text
@@ -295,25 +325,91 @@ def test_the_summary_shows_base_ensemble_and_students_with_their_gain(paper_run)
     shown = {line[2]: line[3:-1] for line in lines[first : first + 4]}
     base = measured["base"]["mae"]
     assert list(shown) == ["base", "ensemble", "kd-resnet18", "kd-resnet10"]
-    for name, (mae, gain, geodesic, *_) in shown.items():
+    limits = json.loads((paper_run.parent / "intervals" / "p1-AFLW2000.json").read_text())
+    for name, (mae, interval, gain, geodesic, *_) in shown.items():
         assert mae == f"{measured[name]['mae']:.2f}"
+        assert interval == "{:.2f}–{:.2f}".format(*limits[name]["mae"])
         assert geodesic == f"{measured[name]['geodesic']:.2f}"
         saved = 100 * (1 - measured[name]["mae"] / base)
-        assert gain == ("–" if name == "base" else f"{saved:+.1f} %")
-    assert shown["kd-resnet18"][3:] == ["3.64", "+2.7 %"]
+        assert gain == ("–" if name == "base" else f"{saved:+.1f} %*")
+    assert shown["kd-resnet18"][4:] == ["3.64", "+2.7 %"]
     assert "looked up on the test set itself" in page
     assert "9, 3, 49" in page
 
 
+def test_a_gain_that_may_be_chance_has_no_star(tmp_path):
+    folder = write_results(tmp_path, PAPER_PARAMS)
+    path = folder / "comparisons" / "p1-BIWI.csv"
+    table = pd.read_csv(path)
+    table.loc[(table["a"] == "base") & (table["b"] == "ensemble"), ["p", "significant"]] = (
+        0.2,
+        False,
+    )
+    table.to_csv(path, index=False)
+    page = (run_tables(folder) / "summary.md").read_text()
+    of_test = page.split("p1: 300W_LP → BIWI")[1].splitlines()
+    assert ["%*" in line for line in of_test[:4]] == [False, False, True, True]
+
+
+def test_comparisons_are_those_of_the_test_sets(paper_run):
+    table = rows(paper_run / "comparisons.csv", test="p1-BIWI").drop(columns=["test", "corpora"])
+    expected = pd.read_csv(paper_run.parent / "comparisons" / "p1-BIWI.csv")
+    pd.testing.assert_frame_equal(table.reset_index(drop=True), expected)
+    assert len(table) == 6
+    page = (paper_run / "comparisons.md").read_text()
+    assert "positive where b is better" in page
+    assert "| < 0.001 | yes " in page
+
+
+def test_uncertainty_shows_every_network_and_the_spread_over_offsets(paper_run):
+    measured = json.loads((paper_run.parent / "uncertainty" / "p1-BIWI.json").read_text())
+    table = rows(paper_run / "uncertainty.csv", test="p1-BIWI")
+    assert table["uncertainty"].tolist() == [
+        "std", "entropy", "std", "entropy", "spread over offsets", *["std", "entropy"] * 2,
+    ]  # fmt: skip
+    spread = row(paper_run / "uncertainty.csv", test="p1-BIWI", uncertainty="spread over offsets")
+    own = measured["ensemble"]["spread"]
+    found = spread[[*PYR, "face", "of_oracle"]].tolist()
+    assert found == [*(own["rank_correlation"][a] for a in (*PYR, "face")), own["aurc_gain"]]
+    assert np.isnan(spread["covered_yaw"])
+    std = row(paper_run / "uncertainty.csv", test="p1-BIWI", network="base", uncertainty="std")
+    assert std["covered_yaw"] == measured["base"]["std"]["coverage"]["yaw"]
+
+
+def test_the_page_says_whose_std_is_calibrated(paper_run):
+    page = (paper_run / "uncertainty.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| p") and line.count("|") == 7]
+    of_base = {line.split("|")[1].strip(): line.split("|")[6].strip() for line in lines}
+    assert of_base == {"p1-AFLW2000": "yes", "p1-BIWI": "no", "p2-AFLW": "yes"}
+
+
+def test_risk_panels_have_every_network_and_the_oracle(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(tables, "save_risk_coverage", lambda found, *_: shown.extend(found))
+    run_tables(write_results(tmp_path, PAPER_PARAMS))
+    curves = pd.read_csv(tmp_path / "risk" / "p1-BIWI.csv")
+    panel = shown[1]
+    assert panel.title == "p1: 300W_LP → BIWI"
+    assert list(panel.curves) == ["base", "ensemble", "kd-resnet18", "kd-resnet10"]
+    for name, curve in {**panel.curves, ORACLE: panel.oracle}.items():
+        assert curve["mae"].tolist() == curves.loc[curves["network"] == name, "mae"].tolist()
+
+
 def test_equal_metrics_give_equal_bytes_and_stale_files_change_nothing(paper_run, tmp_path):
     folder = write_results(tmp_path, PAPER_PARAMS)
-    for stale in ("tests/p9-OLD.json", "cells/p9-OLD.csv", "counts/OLD.json", "imported/OLD.json"):
+    for stale in (
+        "risk/p9-OLD.csv",
+        "tests/p9-OLD.json",
+        "cells/p9-OLD.csv",
+        "counts/OLD.json",
+        "imported/OLD.json",
+    ):
         (folder / stale).parent.mkdir(exist_ok=True)
         (folder / stale).write_text("left by an earlier params.yaml")
     again = run_tables(folder)
     files = sorted(path.relative_to(paper_run) for path in paper_run.rglob("*.*"))
     assert files == sorted(path.relative_to(again) for path in again.rglob("*.*"))
-    assert Path("figures/heatmap.png") in files
+    assert {Path("figures/heatmap.png"), Path("figures/risk.png")} <= set(files)
     for file in files:
         assert (again / file).read_bytes() == (paper_run / file).read_bytes(), file
 
@@ -368,6 +464,10 @@ def test_imported_networks_are_rows_of_table_5(tmp_path):
         pytest.param("counts/AFLW.json", r"AFLW\.json: no such metrics", id="a corpus"),
         pytest.param("sets/p2.json", r"p2\.json: no such metrics", id="a training set"),
         pytest.param("cells/p1-BIWI.csv", r"p1-BIWI\.csv", id="a sweep"),
+        pytest.param("intervals/p1-BIWI.json", r"p1-BIWI\.json: no such", id="intervals"),
+        pytest.param("comparisons/p1-BIWI.csv", r"p1-BIWI\.csv", id="comparisons"),
+        pytest.param("uncertainty/p1-BIWI.json", r"p1-BIWI\.json: no such", id="uncertainty"),
+        pytest.param("risk/p1-BIWI.csv", r"p1-BIWI\.csv", id="risk"),
     ],
 )
 def test_missing_metrics_are_named(tmp_path, missing, expected):
@@ -464,7 +564,7 @@ def test_each_example_has_the_crop_of_its_own_face(tmp_path, monkeypatch):
     for crop, (_, predicted, truth) in shown:
         face = table.iloc[int(crop[0, 0, 0]) - 90]  # write_faces paints the row number
         assert face[["pitch", "yaw", "roll"]].tolist() == predicted
-        assert face[examples.TRUE_PYR].tolist() == truth
+        assert face[TRUE_PYR].tolist() == truth
 
 
 @pytest.mark.parametrize(

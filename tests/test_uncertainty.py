@@ -13,6 +13,7 @@ from hpe_core.uncertainty import (
     aurc_gain,
     coverage,
     distribution_std_deg,
+    entropy,
     face_uncertainty,
     rank_correlation,
     risk_coverage,
@@ -82,6 +83,18 @@ def test_a_normal_error_is_covered_as_a_normal_error():
     np.testing.assert_allclose(coverage(errors, std), ONE_SIGMA, atol=0.005)
     np.testing.assert_allclose(scale_for_coverage(errors, std), 1.0, atol=0.01)
     np.testing.assert_allclose(scale_for_coverage(errors, std / [1, 2, 4]), [1, 2, 4], rtol=0.01)
+
+
+@pytest.mark.parametrize("bins", [1, 2, 198])
+def test_the_entropy_of_equal_bins(bins):
+    probs = torch.zeros(2, 3, SPEC.n_bins)
+    probs[..., :bins] = 1 / bins
+    torch.testing.assert_close(entropy(probs), torch.full((2, 3), float(np.log(bins))))
+
+
+def test_the_entropy_is_scipys():
+    probs = torch.softmax(torch.linspace(-9, 9, 5 * 198).reshape(5, 198).sin() * 4, -1)
+    np.testing.assert_allclose(entropy(probs), stats.entropy(probs, axis=1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 101])

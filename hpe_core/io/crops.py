@@ -1,8 +1,9 @@
 """Enlarged face crops: one HDF5 file a training or test set, whose faces are exactly the file's.
 
 Layout: `pixels` (bytes of all images one after the other), `offsets` (N + 1, where each begins),
-`pyr_deg` (N x 3), `face_id`, `validation` (N, which faces of a training set no network is trained
-on; none of a test set); attributes say how the crops were made and from which face table.
+`pyr_deg` (N x 3), `face_id`, `group` (N, what a face has in common with others), `validation` (N,
+which faces of a training set no network is trained on; none of a test set); attributes say how the
+crops were made and from which face table.
 """
 
 from collections.abc import Iterable
@@ -73,7 +74,7 @@ def write_crops(
 ) -> None:
     """One encoded crop a row of `faces`, in that order, as they come; whole or not at all.
 
-    faces: face_id, pitch, yaw, roll (degrees) and validation (bool).
+    faces: face_id, pitch, yaw, roll (degrees), validation (bool) and group (`splits.groups_of`).
     """
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         pixels = file.create_dataset(
@@ -91,8 +92,8 @@ def write_crops(
             raise ValueError(f"{path}: {len(faces)} faces, but {len(ends) - 1} crops")
         file.create_dataset("offsets", data=np.array(ends, dtype="i8"), fletcher32=True)
         file.create_dataset("pyr_deg", data=faces[PYR].to_numpy("f8"), fletcher32=True)
-        ids = faces["face_id"].tolist()
-        file.create_dataset("face_id", data=ids, dtype=h5py.string_dtype())
+        for name in ("face_id", "group"):
+            file.create_dataset(name, data=faces[name].tolist(), dtype=h5py.string_dtype())
         file.create_dataset("validation", data=faces["validation"].to_numpy("?"), fletcher32=True)
         file.attrs.update({**asdict(crop_format), "faces_sha256": faces_sha256})
 
@@ -108,8 +109,8 @@ def _append(pixels: h5py.Dataset, pending: list[bytes]) -> None:
 class Crops:
     """Random access to a crops file. Opened on first use, so it can be handed to worker processes.
 
-    `pyr_deg` (N x 3) float64, `face_id` (N), `validation` (N) bool, `format`, `faces_sha256` of the
-    face table. Raises InputError when the file does not hold crops.
+    `pyr_deg` (N x 3) float64, `face_id` (N), `group` (N), `validation` (N) bool, `format`,
+    `faces_sha256` of the face table. Raises InputError when the file does not hold crops.
     """
 
     def __init__(self, path: Path) -> None:
@@ -118,12 +119,13 @@ class Crops:
         if not path.exists():
             raise InputError(f"{path}: no such crops file; run the stage that cuts them")
         with h5py.File(path) as file:
-            names = {"pixels", "offsets", "pyr_deg", "face_id", "validation"}
+            names = {"pixels", "offsets", "pyr_deg", "face_id", "group", "validation"}
             if not names <= set(file):
                 raise InputError(f"{path}: no crops; expected {sorted(names)}, found {list(file)}")
             attributes = dict(file.attrs)
             self.pyr_deg: NDArray[np.float64] = file["pyr_deg"][:]
             self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
+            self.group: list[str] = file["group"].asstr()[:].tolist()
             self.validation: NDArray[np.bool_] = file["validation"][:]
             self._ends: NDArray[np.int64] = file["offsets"][:]
         self.faces_sha256 = str(attributes.pop("faces_sha256"))

@@ -42,6 +42,12 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         table.reset_index(drop=True).to_parquet(temporary, index=False)
 
 
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """CSV, whole or not at all, floats of 4 decimals: small tables that git keeps."""
+    with atomic(path) as temporary:
+        table.round(4).to_csv(temporary, index=False, lineterminator="\n")
+
+
 def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A parquet table that must have `columns`. Raises InputError naming what is missing."""
     try:

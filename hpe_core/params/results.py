@@ -16,6 +16,7 @@ class Sweep(Section):
 
 class Evaluate(Section):
     yaw_bands_deg: Annotated[list[float], Field(min_length=2)]
+    seed: Annotated[int, Field(ge=0)]
     precision: Precision
 
     @field_validator("yaw_bands_deg")

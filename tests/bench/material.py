@@ -43,7 +43,8 @@ def crops_of(
 ) -> Crops:
     crop_format = CropFormat(px, px, margin, rule, "replicate", codec, 95)
     table = pd.DataFrame([face[2] for face in faces], columns=PYR)
-    table = table.assign(face_id=[str(number) for number in range(len(faces))], validation=False)
+    names = [str(number) for number in range(len(faces))]
+    table = table.assign(face_id=names, group=names, validation=False)
     size_hw = (px, px)
     crops = (
         published_crop(read(image), box, size_hw)
