@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpe_core.cropping import TurnedCrops
+from hpe_core.cropping import CropSource
 from hpe_core.ensemble import Offsets
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
@@ -15,6 +15,14 @@ from hpe_core.io.crops import Crops
 from hpe_core.io.shards import share_of
 from hpe_core.networks import Network
 from hpe_core.params.machine import Compute
+
+
+def sampled_rows(count: int, max_faces: int | None, seed: int) -> NDArray[np.int64]:
+    """The rows of at most `max_faces` of `count` faces, ascending; None takes all."""
+    rows = np.arange(count)
+    if max_faces is None or max_faces >= count:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, max_faces, replace=False))
 
 
 def window_probs_of(
@@ -25,12 +33,12 @@ def window_probs_of(
     fabric: lightning_fabric.Fabric,
     compute: Compute,
     flip: bool = False,
-    views: TurnedCrops | None = None,
+    views: CropSource | None = None,
 ) -> Iterator[Tensor]:
     """`each_window` at the crops' own input size, for this process's share of the rows.
 
-    views: the crops turned; the rows are then theirs. Raises InputError for offsets past the
-    margin.
+    views: of the crops, turned or jittered; the rows are then theirs. Raises InputError for
+    offsets past the margin.
     """
     reach = int(np.abs(offsets).max(initial=0))
     if reach > crops.format.margin:

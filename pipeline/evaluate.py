@@ -7,13 +7,11 @@ lists, of all seeds, so that they are compared on the same faces.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from hpe_core.boxes import offset_grid
 from hpe_core.ensemble import average, cell_members
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_network
@@ -29,6 +27,7 @@ from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
+from pipeline._networks import networks_of
 
 TRUE_PYR = [f"true_{angle}" for angle in PYR]
 
@@ -71,18 +70,6 @@ def main(
     write_json(summaries, metrics)
     write_json(by_yaw, bands)
     write_cells(sweep, dict(zip(source.face_id, source.pyr_deg, strict=True)), cells)
-
-
-def networks_of(
-    students: Sequence[str], seeds: Sequence[int], networks: Path, grid: Ensemble
-) -> Iterator[tuple[str, int, Path, np.ndarray, bool]]:
-    """Name, seed, file, offsets and flip of all that is evaluated: base, its ensemble, students."""
-    centre, grid_offsets = offset_grid(0, 1), offset_grid(grid.K, grid.d)
-    kinds = [("base", "base", centre, False), ("ensemble", "base", grid_offsets, grid.flip)]
-    kinds += [(f"kd-{backbone}", f"kd-{backbone}", centre, False) for backbone in students]
-    for name, stem, offsets, flip in kinds:
-        for seed in seeds:
-            yield name, seed, networks / f"{stem}-{seed}.safetensors", offsets, flip
 
 
 def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> None:

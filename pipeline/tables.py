@@ -1,6 +1,6 @@
 """The paper's tables and its heat map from all metrics, the published values beside ours.
 
-    metrics of every test set, counts, published tables → tables (CSV, Markdown), figure
+    metrics of every test set, counts, published tables → tables (CSV, Markdown), figures
 
 Only what params.yaml lists is read: folders may hold results of tests that are no longer there.
 """
@@ -13,6 +13,7 @@ import pandas as pd
 
 from hpe_core import report
 from hpe_core.errors import InputError
+from hpe_core.io.curves import save_jitter
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
 from hpe_core.params.learning import Base, Ensemble
@@ -26,6 +27,11 @@ PAPER = "Columns that begin with “paper” are the published values, measured 
 PIXELS = (
     " K and d are pixels of the network's input, which is 224 x 224 in the paper. All from the base"
     " network of the first seed."
+)
+JITTER = (
+    " Shift: share of the box's side by which it moves, mean over four directions; scale: factor of"
+    " its sides. Loss: by how much the MAE is larger than for the box as it is, on the same faces;"
+    " the least of each test set is bold."
 )
 PAGE = """# Head pose: base network, offset ensemble, students
 
@@ -60,6 +66,7 @@ def main(
     tests: Path,
     bands: Path,
     cells: Path,
+    jitter: Path,
     counts: Path,
     sets: Path,
     imported: Path,
@@ -101,6 +108,11 @@ def main(
     by_yaw = report.bands_table(measured)
     beside = report.bands_side_by_side(by_yaw)
     writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
+    levels = report.jitter_by_level(read_jitter(measured, jitter))
+    lost = report.jitter_table(levels)
+    bold = [str(name) for name in lost if str(name).endswith("_loss")]
+    title = "Sensitivity to the box: errors for boxes that are moved or resized"
+    writer.write("jitter", title, lost, once=["test"], bold=bold, note=JITTER)
     results = report.results_table(measured, paper.methods)
     sweep = report.sweep_table(measured, teacher, paper.ensemble)
     page = summary_page(corpora, teacher, measured, results, sweep, faces)
@@ -108,6 +120,8 @@ def main(
     panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
+    title = f"MAE for boxes that are moved or resized\n{corpora}"
+    save_jitter(levels, title, figures / "jitter.png")
 
 
 class Writer:
@@ -213,6 +227,12 @@ def read_tests(
     return found
 
 
+def read_jitter(sets: list[TestSet], folder: Path) -> pd.DataFrame:
+    """What the stage `jitter` measured on every test set, with its name in the column `test`."""
+    parts = [pd.read_csv(folder / f"{test.name}.csv").assign(test=test.name) for test in sets]
+    return pd.concat(parts)
+
+
 def read_published(folder: Path) -> Published:
     return Published(*(pd.read_csv(folder / f"{n}.csv") for n in ("counts", "ensemble", "methods")))
 
@@ -235,6 +255,7 @@ if __name__ == "__main__":
     parser.add_argument("--tests", type=Path, required=True)
     parser.add_argument("--bands", type=Path, required=True)
     parser.add_argument("--cells", type=Path, required=True)
+    parser.add_argument("--jitter", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--sets", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)
