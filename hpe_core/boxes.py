@@ -1,5 +1,7 @@
 """Box algebra. A box is x1, y1, x2, y2 in pixels of the original image, float, `bbox_xyxy`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -48,6 +50,17 @@ def offset_grid(radius: int, step: int) -> NDArray[np.int64]:
     line = np.arange(-reach, reach + 1) * step
     dy, dx = np.meshgrid(line, line, indexing="ij")
     return np.stack([dx.ravel(), dy.ravel()], axis=-1)
+
+
+def turned_reach(side: int, reach: int, turns_deg: Sequence[float]) -> int:
+    """How far beyond a square of `side` pixels its turned and shifted windows reach, in pixels.
+
+    reach: the largest shift, K ≥ 0; turns_deg: about the centre, within ±45°. K without a turn.
+    """
+    turns = np.radians(np.abs(turns_deg))
+    half = (side - 1) / 2
+    corners = (half + reach) * (np.cos(turns) + np.sin(turns))  # how far out they move
+    return int(np.ceil(corners.max() - half - 1e-6))
 
 
 def shift_box(bbox_xyxy: ArrayLike, offset_px: ArrayLike, size_hw: tuple[int, int]) -> Array:

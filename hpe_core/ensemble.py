@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpe_core.bins import BinSpec, flip_probs, shift_probs
-from hpe_core.boxes import offset_grid
+from hpe_core.boxes import offset_grid, turned_reach
 from hpe_core.geometry import rotate_pyr
 from hpe_core.networks import normalize
 
@@ -47,6 +47,10 @@ class Windows:
     def reach(self) -> int:
         """The largest offset, network pixels."""
         return int(np.abs(self.offsets).max(initial=0))
+
+    def margin(self, size_hw: tuple[int, int]) -> int:
+        """Pixels around the h x w window that its turned and shifted ones show."""
+        return turned_reach(max(size_hw), self.reach, self.turns_deg)
 
 
 CENTRE = Windows(offset_grid(0, 1))  # one prediction, as networks are used alone

@@ -14,6 +14,7 @@ import pandas as pd
 
 from hpe_core.bootstrap import LEVEL
 from hpe_core.geometry import ANGLES
+from hpe_core.jitter import PLAIN, SCALE
 from hpe_core.metrics import gain
 
 Summary = Mapping[str, Any]  # of one network on one test set, see hpe_core.metrics.summary
@@ -266,6 +267,39 @@ def bands_side_by_side(bands: pd.DataFrame) -> pd.DataFrame:
 
 def _lower(band: str) -> float:
     return float(band.split("-")[0])
+
+
+def jitter_by_level(jitter: pd.DataFrame) -> pd.DataFrame:
+    """Columns test, network, kind, level, mae, faces: the mean over the directions of each level.
+
+    jitter: what the stage `jitter` measured, with the test set's name in the column test.
+    """
+    keys = ["test", "network", "kind", "level"]
+    means = jitter.groupby(keys, sort=False).agg({"mae": "mean", "faces": "first"})
+    return means.reset_index()
+
+
+def jitter_table(levels: pd.DataFrame) -> pd.DataFrame:
+    """Errors for the box as it is and for the farthest levels, one row a test set and network.
+
+    levels: as from `jitter_by_level`, the same ones for all test sets. Columns test, network,
+    faces, avg, then for each farthest level its MAE, such as `shift_0.125`, and how much larger
+    that is, `shift_0.125_loss`, degrees.
+    """
+    keys = ["test", "network", "faces"]
+
+    def errors(kind: str, level: float, name: str) -> pd.DataFrame:
+        own = levels[(levels["kind"] == kind) & (levels["level"] == level)]
+        return own.rename(columns={"mae": name})[[*keys, name]]
+
+    table = errors(SCALE, PLAIN[SCALE], "avg")
+    for kind in levels["kind"].unique():
+        own = levels.loc[levels["kind"] == kind, "level"]
+        for level in sorted({own.min(), own.max()} - {PLAIN[kind]}):
+            name = f"{kind}_{level:g}"
+            table = table.merge(errors(kind, level, name), on=keys)
+            table[f"{name}_loss"] = table[name] - table["avg"]
+    return whole(table)
 
 
 def results_table(tests: Iterable[TestSet], published: pd.DataFrame) -> pd.DataFrame:

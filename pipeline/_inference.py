@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpe_core.boxes import offset_grid
+from hpe_core.cropping import CropSource
 from hpe_core.ensemble import Windows
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
@@ -16,6 +17,14 @@ from hpe_core.io.shards import share_of
 from hpe_core.networks import Network
 from hpe_core.params.learning import Ensemble
 from hpe_core.params.machine import Compute
+
+
+def sampled_rows(count: int, max_faces: int | None, seed: int) -> NDArray[np.int64]:
+    """The rows of at most `max_faces` of `count` faces, ascending; None takes all."""
+    rows = np.arange(count)
+    if max_faces is None or max_faces >= count:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, max_faces, replace=False))
 
 
 def windows_of(ensemble: Ensemble) -> Windows:
@@ -30,10 +39,12 @@ def window_probs_of(
     fabric: lightning_fabric.Fabric,
     compute: Compute,
     phi_deg: NDArray[np.float32] | None = None,
+    views: CropSource | None = None,
 ) -> Iterator[Tensor]:
     """`each_window` at the crops' own input size, for this process's share of the rows.
 
-    Raises InputError for offsets past the margin.
+    views: of the crops, jittered; the rows are then theirs. Raises InputError for offsets past the
+    margin.
     """
     if windows.reach > crops.format.margin:
         raise InputError(
@@ -43,7 +54,7 @@ def window_probs_of(
     faces = max(1, compute.infer_batch // len(windows))
     return each_window(
         network,
-        crops,
+        views or crops,
         share_of(rows, faces, fabric),
         windows,
         crops.format.size_hw,

@@ -18,17 +18,14 @@ from hpe_core.params.loading import load
 from hpe_core.params.results import Sweep
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._inference import window_probs_of
+from pipeline._inference import sampled_rows, window_probs_of
 
 
 def main(*, params: Path, crops: Path, network: Path, sweep: Path) -> None:
     settings = load(params, "sweep", Sweep)
     fabric, compute = start(params, settings.precision)
     source = Crops(crops)
-    rows = np.arange(len(source))
-    if settings.max_faces is not None and settings.max_faces < len(rows):
-        rng = np.random.default_rng(settings.seed)
-        rows = np.sort(rng.choice(rows, settings.max_faces, replace=False))
+    rows = sampled_rows(len(source), settings.max_faces, settings.seed)
     base, _ = load_network(network)
     offsets = offset_grid(settings.K_max, 1)
     batches = window_probs_of(base, source, rows, Windows(offsets), fabric, compute)

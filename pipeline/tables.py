@@ -14,7 +14,7 @@ import pandas as pd
 
 from hpe_core import report
 from hpe_core.errors import InputError
-from hpe_core.io.curves import RiskPanel, save_risk_coverage
+from hpe_core.io.curves import RiskPanel, save_jitter, save_risk_coverage
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
 from hpe_core.params.learning import Base, Ensemble
@@ -35,6 +35,11 @@ RANKS = (
     " much of the gain is reached that refusing the worst faces first has (1: all, 0: as chance)."
     " Below: the share of faces whose error is within ±1 std; where it is calibrated, on validation"
     " faces, it should be 0.68."
+)
+JITTER = (
+    " Shift: share of the box's side by which it moves, mean over four directions; scale: factor of"
+    " its sides. Loss: by how much the MAE is larger than for the box as it is, on the same faces;"
+    " the least of each test set is bold."
 )
 PAGE = """# Head pose: base network, offset ensemble, students
 
@@ -76,6 +81,7 @@ def main(
     comparisons: Path,
     uncertainty: Path,
     risk: Path,
+    jitter: Path,
     counts: Path,
     sets: Path,
     imported: Path,
@@ -120,6 +126,11 @@ def main(
     writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
     write_comparisons(writer, measured)
     write_uncertainty(writer, measured)
+    levels = report.jitter_by_level(read_jitter(measured, jitter))
+    lost = report.jitter_table(levels)
+    bold = [str(name) for name in lost if str(name).endswith("_loss")]
+    title = "Sensitivity to the box: errors for boxes that are moved or resized"
+    writer.write("jitter", title, lost, once=["test"], bold=bold, note=JITTER)
     results = report.results_table(measured, paper.methods)
     sweep = report.sweep_table(measured, teacher, paper.ensemble)
     page = summary_page(corpora, teacher, measured, results, sweep, faces)
@@ -129,6 +140,8 @@ def main(
     save_heatmaps(panels, title, figures / "heatmap.png")
     title = f"MAE where the least certain faces are refused\n{corpora}"
     save_risk_coverage([risk_panel(t) for t in measured], title, figures / "risk.png")
+    title = f"MAE for boxes that are moved or resized\n{corpora}"
+    save_jitter(levels, title, figures / "jitter.png")
 
 
 class Writer:
@@ -270,6 +283,12 @@ def read_tests(
     return found
 
 
+def read_jitter(sets: list[TestSet], folder: Path) -> pd.DataFrame:
+    """What the stage `jitter` measured on every test set, with its name in the column `test`."""
+    parts = [pd.read_csv(folder / f"{test.name}.csv").assign(test=test.name) for test in sets]
+    return pd.concat(parts)
+
+
 def read_published(folder: Path) -> Published:
     return Published(*(pd.read_csv(folder / f"{n}.csv") for n in ("counts", "ensemble", "methods")))
 
@@ -296,6 +315,7 @@ if __name__ == "__main__":
     parser.add_argument("--comparisons", type=Path, required=True)
     parser.add_argument("--uncertainty", type=Path, required=True)
     parser.add_argument("--risk", type=Path, required=True)
+    parser.add_argument("--jitter", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--sets", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)

@@ -103,7 +103,9 @@ def test_the_second_repro_runs_nothing(project):
     assert call(project, "git", "status", "--porcelain").strip() == ""
 
 
-AFTER_NETWORKS = {"validate@p2", "evaluate@p2-AFLW", "examples@p2-AFLW", "tables"}
+AFTER_NETWORKS = {
+    "validate@p2", "evaluate@p2-AFLW", "jitter@p2-AFLW", "examples@p2-AFLW", "tables",
+}  # fmt: skip
 STUDENTS = {"distill@p2-resnet8-1", "distill@p2-resnet8-2"}
 AFTER_TARGETS = {"ensemble@p2-1", "ensemble@p2-2", *STUDENTS, *AFTER_NETWORKS}
 

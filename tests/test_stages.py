@@ -20,7 +20,7 @@ from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.tables import write_table
-from hpe_core.io.targets import Targets
+from hpe_core.io.targets import Targets, read_sweep
 from hpe_core.metrics import absolute_error_deg, summary
 from hpe_core.networks import normalize, predict_probs
 from hpe_core.predictions import PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
@@ -37,6 +37,7 @@ from pipeline import (
     filter_faces,
     imported,
     index,
+    jitter,
     redetect,
     sweep,
     tables,
@@ -106,6 +107,9 @@ def run_all(root: Path, corpora: Path) -> None:
         calibration=root / "metrics/calibration/p2.csv", predictions=root / "predictions.parquet",
         **evaluated(root / "metrics"),
     )  # fmt: skip
+    jitter.main(
+        **test_data, networks=root / "models/p2", jitter=root / "metrics/jitter/p2-AFLW.csv"
+    )
     examples.main(
         **test_data, test="p2-AFLW", seed=1, predictions=root / "predictions.parquet",
         figure=root / "examples.png",
@@ -114,7 +118,7 @@ def run_all(root: Path, corpora: Path) -> None:
         params=params, tests=root / "metrics/tests", bands=root / "metrics/bands",
         cells=root / "metrics/sweep", intervals=root / "metrics/intervals",
         comparisons=root / "metrics/comparisons", uncertainty=root / "metrics/uncertainty",
-        risk=root / "metrics/risk",
+        risk=root / "metrics/risk", jitter=root / "metrics/jitter",
         counts=root / "metrics/faces", sets=root / "metrics/sets",
         imported=root / "metrics/imported", published=ROOT / "data/published",
         tables=root / "tables", figures=root / "figures",
@@ -313,8 +317,6 @@ def test_without_validation_faces_nothing_is_calibrated(done, tmp_path):
 
 def test_the_sweep_holds_the_base_network(done):
     """The cell K = 0 on the sampled faces is the base network's prediction of those faces."""
-    from hpe_core.io.targets import read_sweep
-
     face_ids, offsets, angles = read_sweep(done / "sweep.h5")
     table = pd.read_parquet(done / "predictions.parquet")
     base = (
@@ -327,6 +329,46 @@ def test_the_sweep_holds_the_base_network(done):
     cells = pd.read_csv(done / "metrics/sweep/p2-AFLW.csv")
     assert len(cells) == 4 * 3
     assert set(cells["faces"]) == {5}
+
+
+def test_jitter_without_a_change_is_the_evaluation_of_the_same_faces(done):
+    jittered = pd.read_csv(done / "metrics/jitter/p2-AFLW.csv")
+    table = pd.read_parquet(done / "predictions.parquet")
+    ids = table["face_id"].unique()
+    drawn = np.random.default_rng(3).choice(len(ids), 5, replace=False)  # as in params.yaml
+    errors = sum((table[a] - table[f"true_{a}"]).abs() for a in ("pitch", "yaw", "roll")) / 3
+    on_sample = table["face_id"].isin(ids[drawn])
+    expected = errors[on_sample].groupby(table["network"]).mean()
+    assert (expected - errors.groupby(table["network"]).mean()).abs().min() > 0.01
+    for kind in ("shift", "scale"):
+        plain = jittered[(jittered["kind"] == kind) & (jittered["level"] == (kind == "scale"))]
+        assert plain["network"].tolist() == ["base", "ensemble", "kd-resnet8"]
+        assert set(plain["direction"]) == {"none"}
+        assert set(plain["faces"]) == {5}
+        np.testing.assert_allclose(plain["mae"], expected[plain["network"]], atol=1e-3)
+
+
+def test_a_box_moved_by_a_pixel_is_an_offset_of_the_sweep(done, tmp_path):
+    """The sweep has the base network of the first seed, on the same five faces."""
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["seeds"] = [1]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    jitter.main(
+        params=tmp_path / "params.yaml", crops=done / "crops/test.h5",
+        networks=done / "models/p2", jitter=tmp_path / "j.csv",
+    )  # fmt: skip
+    rows = pd.read_csv(tmp_path / "j.csv").query("network == 'base' and kind == 'shift'")
+    found = rows.set_index(["direction", "level"])["mae"]
+    face_ids, offsets, angles = read_sweep(done / "sweep.h5")
+    crops = Crops(done / "crops/test.h5")
+    truth = crops.pyr_deg[[crops.face_id.index(face) for face in face_ids]]
+    for pixels in (1, 2, 3):
+        steps = {"left": (-pixels, 0), "right": (pixels, 0), "up": (0, -pixels)}
+        for direction, offset in (steps | {"down": (0, pixels)}).items():
+            (window,) = np.flatnonzero((offsets == offset).all(1))
+            expected = np.abs(angles[:, window] - truth).mean()
+            assert found[direction, pixels / 32] == pytest.approx(expected, abs=1e-3), direction
+    assert found.groupby("level").nunique().drop(0.0).min() > 1, "directions change nothing"
 
 
 def test_verify_accepts_what_was_cached(done, capsys):
@@ -493,6 +535,18 @@ def test_two_processes_write_the_same_bytes(done, tmp_path, stage, crops, option
         )  # fmt: skip
     assert outputs[2].read_bytes() == outputs[1].read_bytes()
     assert sorted(tmp_path.iterdir()) == list(outputs.values()), "shards were left behind"
+
+
+def test_two_processes_measure_the_same_jitter(done, tmp_path):
+    launched(
+        2, "jitter", params=done / "params.yaml", crops=done / "crops/test.h5",
+        networks=done / "models/p2", jitter=tmp_path / "j.csv",
+    )  # fmt: skip
+    found, expected = (
+        pd.read_csv(path) for path in (tmp_path / "j.csv", done / "metrics/jitter/p2-AFLW.csv")
+    )
+    pd.testing.assert_frame_equal(found, expected, atol=1e-3)
+    assert [path.name for path in tmp_path.iterdir()] == ["j.csv"], "shards were left behind"
 
 
 def test_two_processes_train_the_same_network(done, tmp_path):

@@ -19,6 +19,7 @@ from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256, write_json
 from hpe_core.io.tables import write_csv, write_table
+from hpe_core.jitter import box_jitters
 from hpe_core.metrics import mae_by_yaw, over_runs, summary
 from hpe_core.predictions import ENTROPY_PYR, ORACLE, PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
 from pipeline import examples, tables
@@ -39,7 +40,7 @@ PAPER_PARAMS = {
     },
     "students": ["resnet18", "resnet10"],
     "imported": {},
-    "ensemble": {"K": 6, "d": 3, "flip": False, "precision": "32-true"},
+    "ensemble": {"K": 6, "d": 3, "turns_deg": [0.0], "flip": False, "precision": "32-true"},
     "tables": {"corpora": CORPORA, "examples": 8},
     "base": {
         "backbone": "resnet10",
@@ -78,6 +79,7 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
         write_json(bands, folder / "bands" / f"{name}.json")
         write_sureness(folder, name, predicted, truth)
         write_cells(folder / "cells" / f"{name}.csv", networks["base"]["mae"], k_max)
+        write_jitter(folder / "jitter" / f"{name}.csv", {k: n["mae"] for k, n in networks.items()})
     for dataset in ("300W_LP", "AFLW2000", "AFLW", "BIWI"):
         counts = {
             "before": 1010,
@@ -128,6 +130,22 @@ def write_cells(path: Path, base_mae: float, k_max: int) -> None:
     pd.DataFrame(rows).to_csv(path, index=False)
 
 
+LEVELS = {"shifts": [0.03125, 0.0625, 0.125], "scales": [0.8, 0.9, 1.1, 1.2]}
+
+
+def write_jitter(path: Path, maes: dict[str, float], levels: Any = LEVELS) -> None:
+    """As the stage: errors grow with the level, most downwards, least for the last network."""
+    rows = []
+    for place, (network, mae) in enumerate(maes.items()):
+        for jitter in box_jitters(**levels):
+            grown = 40 * sum(map(abs, jitter.shift_xy)) + 12 * abs(jitter.scale - 1)
+            grown *= (1 - 0.15 * place) * (1.5 if jitter.direction == "down" else 1)
+            row = {"network": network, "kind": jitter.kind, "direction": jitter.direction}
+            rows.append({**row, "level": jitter.level, "mae": round(mae + grown, 4), "faces": 50})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
 def run_tables(folder: Path, out: str = "out") -> Path:
     tables.main(
         params=folder / "params.yaml",
@@ -138,6 +156,7 @@ def run_tables(folder: Path, out: str = "out") -> Path:
         comparisons=folder / "comparisons",
         uncertainty=folder / "uncertainty",
         risk=folder / "risk",
+        jitter=folder / "jitter",
         counts=folder / "counts",
         sets=folder / "sets",
         imported=folder / "imported",
@@ -205,7 +224,8 @@ def row(path: Path, **where: Any) -> pd.Series:
 
 
 def test_every_table_names_the_corpora(paper_run):
-    names = {"table1", "table2", "table3", "table5", "bands", "comparisons", "uncertainty"}
+    names = {"table1", "table2", "table3", "table5", "bands"}
+    names |= {"comparisons", "uncertainty", "jitter"}
     assert {path.stem for path in paper_run.glob("*.csv")} == names
     assert {path.stem for path in paper_run.glob("*.md")} == {*names, "summary"}
     for path in paper_run.glob("*.csv"):
@@ -317,6 +337,59 @@ def test_bands_are_those_of_the_metrics(paper_run):
     assert f"| {bands['60-99']['mae']:.2f}" in page
 
 
+def test_the_jitter_table_shows_the_farthest_levels_and_what_they_lose(paper_run):
+    measured = pd.read_csv(paper_run.parent / "jitter" / "p1-BIWI.csv")
+    farthest = {
+        "shift_0.125": ("shift", 0.125),
+        "scale_0.8": ("scale", 0.8),
+        "scale_1.2": ("scale", 1.2),
+    }
+    table = rows(paper_run / "jitter.csv", test="p1-BIWI").set_index("network")
+    assert table.index.tolist() == ["base", "ensemble", "kd-resnet18", "kd-resnet10"]
+    found = [name for name in table if name.startswith(("shift", "scale"))]
+    assert found == [name + end for name in farthest for end in ("", "_loss")]
+    for network, own in measured.groupby("network"):
+        errors = own.groupby(["kind", "level"])["mae"].mean()
+        plain = errors["shift", 0.0]
+        assert table.loc[network, "avg"] == pytest.approx(plain, abs=1e-4)
+        assert table.loc[network, "faces"] == 50
+        for name, level in farthest.items():
+            assert table.loc[network, name] == pytest.approx(errors[level], abs=1e-4)
+            assert table.loc[network, f"{name}_loss"] == pytest.approx(
+                errors[level] - plain, abs=2e-4
+            )
+    page = (paper_run / "jitter.md").read_text()
+    assert "| shift 0.125 |" in " ".join(page.split())
+    least = table["shift_0.125_loss"].min()
+    assert f"**{least:.2f}**" in page
+
+
+def test_the_jitter_figure_has_every_level_once(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(tables, "save_jitter", lambda *arguments: shown.append(arguments))
+    run_tables(write_results(tmp_path, PAPER_PARAMS))
+    ((levels, title, path),) = shown
+    assert CORPORA in title
+    assert path.name == "jitter.png"
+    assert list(levels["test"].unique()) == list(PAPER_PARAMS["tests"])
+    assert len(levels) == 3 * 4 * 9, "tests, networks, and the levels with the box as it is twice"
+    own = pd.read_csv(tmp_path / "jitter" / "p2-AFLW.csv").query("network == 'base'")
+    found = levels.query("test == 'p2-AFLW' and network == 'base'").set_index(["kind", "level"])
+    directions = own.query("kind == 'shift' and level == 0.0625")["mae"]
+    assert len(directions) == 4
+    assert found.loc[("shift", 0.0625), "mae"] == pytest.approx(directions.mean())
+
+
+def test_without_shifts_there_are_scales_alone(tmp_path):
+    folder = write_results(tmp_path, OWN_PARAMS)
+    for name in OWN_PARAMS["tests"]:
+        levels = {"shifts": [], "scales": [0.9]}
+        write_jitter(folder / "jitter" / f"{name}.csv", {"base": 5.0, "ensemble": 4.9}, levels)
+    table = pd.read_csv(run_tables(folder) / "jitter.csv")
+    assert list(table)[3:-1] == ["avg", "scale_0.9", "scale_0.9_loss"]
+    assert table["avg"].tolist() == [5.0, 4.9] * 2
+
+
 def test_the_summary_shows_base_ensemble_and_students_with_their_gain(paper_run):
     page = (paper_run / "summary.md").read_text()
     measured = json.loads((paper_run.parent / "tests" / "p1-AFLW2000.json").read_text())
@@ -409,7 +482,7 @@ def test_equal_metrics_give_equal_bytes_and_stale_files_change_nothing(paper_run
     again = run_tables(folder)
     files = sorted(path.relative_to(paper_run) for path in paper_run.rglob("*.*"))
     assert files == sorted(path.relative_to(again) for path in again.rglob("*.*"))
-    assert {Path("figures/heatmap.png"), Path("figures/risk.png")} <= set(files)
+    assert {Path(f"figures/{name}.png") for name in ("heatmap", "risk", "jitter")} <= set(files)
     for file in files:
         assert (again / file).read_bytes() == (paper_run / file).read_bytes(), file
 
@@ -468,6 +541,7 @@ def test_imported_networks_are_rows_of_table_5(tmp_path):
         pytest.param("comparisons/p1-BIWI.csv", r"p1-BIWI\.csv", id="comparisons"),
         pytest.param("uncertainty/p1-BIWI.json", r"p1-BIWI\.json: no such", id="uncertainty"),
         pytest.param("risk/p1-BIWI.csv", r"p1-BIWI\.csv", id="risk"),
+        pytest.param("jitter/p1-BIWI.csv", r"jitter/p1-BIWI\.csv", id="jittered boxes"),
     ],
 )
 def test_missing_metrics_are_named(tmp_path, missing, expected):
@@ -526,6 +600,21 @@ def test_the_plots_template_fills_with_a_sweep(tmp_path):
     calculated = {step["as"]: step["calculate"] for step in filled["transform"] if "as" in step}
     assert calculated["x"] == "toNumber(datum['d'])"
     assert calculated["y"] == "toNumber(datum['K'])"
+
+
+def test_the_plots_template_fills_with_jittered_boxes(tmp_path):
+    write_jitter(tmp_path / "jitter.csv", {"base": 5.0, "ensemble": 4.9})
+    with (tmp_path / "jitter.csv").open(newline="") as file:
+        data = [{**line, "rev": "workspace", "filename": "a"} for line in csv.DictReader(file)]
+    folder = str(ROOT / ".dvc" / "plots")
+    renderer = VegaRenderer(data, "a", template="jitter", template_dir=folder, x="level", y="mae")
+    filled = json.loads(renderer.partial_html())
+    assert "<DVC_METRIC" not in json.dumps(filled)
+    assert filled["data"]["values"] == data
+    x, y, mean = filled["transform"]
+    assert (x["calculate"], x["as"]) == ("toNumber(datum['level'])", "x")
+    assert (y["calculate"], y["as"]) == ("toNumber(datum['mae'])", "y")
+    assert set(mean["groupby"]) - {"x", "rev"} < set(data[0])
 
 
 def drawn(path: Path) -> np.ndarray:

@@ -40,6 +40,7 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["distill"] |= {"epochs": 1, "batch": 8, "views": 2}
     params["ensemble"] |= {"K": 1, "d": 1}
     params["sweep"] |= {"K_max": 3, "max_faces": 5}
+    params["jitter"] |= {"max_faces": 5}
     params["tables"] |= {"examples": 4}
     params["compute"] |= {"device": "cpu", "workers": 0, "infer_batch": 64}
     return params
