@@ -121,7 +121,8 @@ def main(
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
     title = f"MAE for boxes that are moved or resized\n{corpora}"
-    save_jitter(levels, title, figures / "jitter.png")
+    labels = levels["test"] + ", " + levels["faces"].astype("str") + " faces"
+    save_jitter(levels.assign(test=labels), title, figures / "jitter.png")
 
 
 class Writer:
