@@ -53,16 +53,15 @@ def box_jitters(shifts: Sequence[float], scales: Sequence[float]) -> list[BoxJit
     return [BoxJitter(SHIFT, "none", PLAIN[SHIFT]), *moved, *resized] if shifts else resized
 
 
-def margin_needed(jitter: BoxJitter, size_hw: tuple[int, int], margin: int) -> int:
-    """The least crop margin, pixels, which holds a jittered view with a `margin` K of its own.
+def margin_needed(jitter: BoxJitter, size_hw: tuple[int, int]) -> int:
+    """The least crop margin, pixels, which holds a jittered box.
 
-    On a side of n pixels, moved by f and scaled by s, the centre of the view's outermost pixel lies
-    f·n + s·((n - 1)/2 + K) from the middle of the crop, and must not lie beyond the crop's own
-    outermost, (n - 1)/2 + m: m ≥ f·n + (s - 1)·(n - 1)/2 + s·K, the larger one of both sides. A
-    shift needs f·n + K.
+    On a side of n pixels, moved by f and scaled by s, the centre of the box's outermost pixel lies
+    f·n + s·(n - 1)/2 from the middle of the crop, and must not lie beyond the crop's own outermost,
+    (n - 1)/2 + m: m ≥ f·n + (s - 1)·(n - 1)/2, the larger one of both sides.
     """
     needed = [
-        abs(shift) * side + (jitter.scale - 1) * (side - 1) / 2 + jitter.scale * margin
+        abs(shift) * side + (jitter.scale - 1) * (side - 1) / 2
         for shift, side in zip(jitter.shift_xy, size_hw[::-1], strict=True)
     ]
     return max(0, int(np.ceil(max(needed) - _EPSILON_PX)))
@@ -72,12 +71,13 @@ def jittered_view(crop: Pixels, jitter: BoxJitter, size_hw: tuple[int, int], mar
     """The jittered box resized to h x w, with a margin K, out of the box's enlarged crop.
 
     crop (h + 2m) x (w + 2m) x 3; margin: K. Returns (h + 2K) x (w + 2K) x 3 uint8, interpolated
-    linearly (a smaller box shows no more detail than the crop has). Raises ValueError where the
-    crop's margin is too small (`margin_needed`).
+    linearly (a smaller box shows no more detail than the crop has). Where the margin K lies outside
+    the crop, its edge is replicated. Raises ValueError where the crop does not hold the jittered
+    box itself (`margin_needed`).
     """
     h, w = size_hw
     held = min(crop.shape[0] - h, crop.shape[1] - w) // 2
-    needed = margin_needed(jitter, size_hw, margin)
+    needed = margin_needed(jitter, size_hw)
     if held < needed:
         raise ValueError(f"{jitter} needs a margin of {needed} px, but the crop's is {held} px")
     dx, dy = jitter.shift_xy

@@ -141,7 +141,8 @@ def main(
     title = f"MAE where the least certain faces are refused\n{corpora}"
     save_risk_coverage([risk_panel(t) for t in measured], title, figures / "risk.png")
     title = f"MAE for boxes that are moved or resized\n{corpora}"
-    save_jitter(levels, title, figures / "jitter.png")
+    labels = levels["test"] + ", " + levels["faces"].astype("str") + " faces"
+    save_jitter(levels.assign(test=labels), title, figures / "jitter.png")
 
 
 class Writer:

@@ -27,7 +27,7 @@ def jitter() -> pd.DataFrame:
         (test, name, kind, level, 5 + place + level)
         for test, names in NETWORKS.items()
         for place, name in enumerate(names)
-        for kind, levels in (("scale", [1.25, 0.8, 1.0]), ("shift", [0.2, -0.1, 0.0]))
+        for kind, levels in (("scale", [1.25, 0.8, 1.0]), ("shift", [0.2, -0.1, 0.0, 0.03125]))
         for level in levels
     ]
     return pd.DataFrame(rows, columns=["test", "network", "kind", "level", "mae"])
@@ -87,7 +87,7 @@ def test_jitter_has_a_line_for_each_network_in_percent(figure, tmp_path):
     grid = np.reshape(figure().axes, (2, 2))
     assert [axes.get_title(loc="left") for axes in grid[0]] == list(NETWORKS)
     for column, names in zip(grid.T, NETWORKS.values(), strict=True):
-        for axes, levels in zip(column, ([-0.1, 0.0, 0.2], [0.8, 1.0, 1.25]), strict=True):
+        for axes, levels in zip(column, ([-0.1, 0.0, 0.03125, 0.2], [0.8, 1.0, 1.25]), strict=True):
             lines = drawn(axes)
             assert len(lines) == len(names) + 1
             for place, name in enumerate(names):
@@ -100,7 +100,7 @@ def test_jitter_has_a_line_for_each_network_in_percent(figure, tmp_path):
 def test_ticks_are_measured_levels(figure, tmp_path):
     save_jitter(jitter(), "title", tmp_path / "jitter.png")
     shift, scale = figure().axes[0], figure().axes[2]
-    assert [label.get_text() for label in shift.get_xticklabels()] == ["−10", "0", "20"]
+    assert [label.get_text() for label in shift.get_xticklabels()] == ["−10", "0", "3.1", "20"]
     assert [label.get_text() for label in scale.get_xticklabels()] == ["80", "100", "125"]
     assert (shift.get_xscale(), scale.get_xscale()) == ("linear", "log")
 

@@ -72,14 +72,14 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
         pytest.param(
             "jitter.shifts",
-            [0.1, 0.5],
-            r"jitter\.shifts has 0\.5; .* of 20, but crop\.margin is 16",
+            [0.1, 0.55],
+            r"jitter\.shifts has 0\.55, .* of 18, but crop\.margin is 16",
             id="a shift past the margin",
         ),
         pytest.param(
             "jitter.scales",
-            [0.5, 2.0],
-            r"jitter\.scales has 2\.0; .* of 24, but crop\.margin is 16",
+            [0.5, 2.2],
+            r"jitter\.scales has 2\.2, .* of 19, but crop\.margin is 16",
             id="a scale past the margin",
         ),
         pytest.param("jitter.shifts", [0.1, 0.05], r"shifts: .*ascending", id="shifts fall"),

@@ -371,10 +371,13 @@ def test_the_jitter_figure_has_every_level_once(tmp_path, monkeypatch):
     ((levels, title, path),) = shown
     assert CORPORA in title
     assert path.name == "jitter.png"
-    assert list(levels["test"].unique()) == list(PAPER_PARAMS["tests"])
+    expected = [f"{name}, 50 faces" for name in PAPER_PARAMS["tests"]]
+    assert list(levels["test"].unique()) == expected
     assert len(levels) == 3 * 4 * 9, "tests, networks, and the levels with the box as it is twice"
     own = pd.read_csv(tmp_path / "jitter" / "p2-AFLW.csv").query("network == 'base'")
-    found = levels.query("test == 'p2-AFLW' and network == 'base'").set_index(["kind", "level"])
+    found = levels.query("test == 'p2-AFLW, 50 faces' and network == 'base'").set_index(
+        ["kind", "level"]
+    )
     directions = own.query("kind == 'shift' and level == 0.0625")["mae"]
     assert len(directions) == 4
     assert found.loc[("shift", 0.0625), "mae"] == pytest.approx(directions.mean())

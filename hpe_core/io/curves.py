@@ -104,7 +104,7 @@ def _draw_jitter(axes: Axes, own: pd.DataFrame, kind: str, styles: Styles) -> No
         axes.plot(line["level"] * factor, line["mae"], **styles[str(name)])
     levels = sorted(own["level"].unique() * factor)
     ticks = levels[:: 1 + len(levels) // 8]
-    axes.set_xticks(ticks, [f"{level:g}".replace("-", "−") for level in ticks])
+    axes.set_xticks(ticks, [f"{round(level, 1):g}".replace("-", "−") for level in ticks])
     axes.minorticks_off()
     _label(axes, label, "MAE, degrees")
 

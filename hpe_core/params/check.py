@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from hpe_core.boxes import turned_reach
 from hpe_core.errors import InputError
 from hpe_core.jitter import box_jitters, margin_needed
 from hpe_core.params.faces import Boxes, Crop, Filter
@@ -57,19 +56,17 @@ def validate_file(path: Path) -> None:
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
     if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")
-    _check_jitter(path, crop, loaded["ensemble"], loaded["jitter"])
+    _check_jitter(path, crop, loaded["jitter"])
 
 
-def _check_jitter(path: Path, crop: Crop, ensemble: Ensemble, levels: Jitter) -> None:
-    """That the crops hold every jittered box and the ensemble's windows around it."""
+def _check_jitter(path: Path, crop: Crop, levels: Jitter) -> None:
+    """That the crops hold every jittered box."""
     size_hw = crop.height, crop.width
-    radius = turned_reach(max(size_hw), ensemble.K, ensemble.turns_deg)
     jitters = box_jitters(levels.shifts, levels.scales)
-    needed = [margin_needed(jitter, size_hw, radius) for jitter in jitters]
+    needed = [margin_needed(jitter, size_hw) for jitter in jitters]
     if crop.margin < max(needed):
         worst = jitters[needed.index(max(needed))]
         raise InputError(
-            f"{path}: jitter.{worst.kind}s has {worst.level}; with the {radius} pixels that the "
-            f"ensemble's windows reach that takes a margin of {max(needed)}, but crop.margin is "
-            f"{crop.margin}; raise it, or leave the level out"
+            f"{path}: jitter.{worst.kind}s has {worst.level}, which takes a margin of "
+            f"{max(needed)}, but crop.margin is {crop.margin}; raise it, or leave the level out"
         )
