@@ -36,8 +36,8 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["tests"] = {"p2-AFLW": params["tests"]["p2-AFLW"]}
     params["students"], params["seeds"] = ["resnet8"], [1, 2]
     params["crop"] |= {"height": 32, "width": 32, "margin": 8}
-    params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8}
-    params["distill"] |= {"epochs": 1, "batch": 8, "views": 2}
+    params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8, "schedule": "constant"}
+    params["distill"] |= {"epochs": 1, "batch": 8, "views": 2, "schedule": "constant"}
     params["ensemble"] |= {"K": 1, "d": 1}
     params["sweep"] |= {"K_max": 3, "max_faces": 5}
     params["jitter"] |= {"max_faces": 5}
