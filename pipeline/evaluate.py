@@ -50,21 +50,16 @@ def main(
     fabric, compute = start(params, settings.precision)
     source, factors = Crops(crops), pd.read_csv(calibration)
     rows = np.arange(len(source))
-    table = pd.concat(
-        [
-            predictions_of(each, source, rows, fabric, compute)
-            for each in candidates(params, networks)
-        ]
-    )
-    table = calibrated(table, factors)
+    chosen = candidates(params, networks)
+    parts = [predictions_of(each, source, rows, fabric, compute) for each in chosen]
+    table = calibrated(pd.concat(parts, ignore_index=True), factors)
     write_table(table, predictions)
     write_json(evaluation.summaries(table), metrics)
     write_json(evaluation.bands(table, settings.yaw_bands_deg), bands)
     rng = np.random.default_rng(settings.seed)
     write_json(evaluation.intervals(table, rng), intervals)
     write_csv(compare(table, pairs_of(table), rng), comparisons)
-    has_factors = not factors.empty
-    write_json(evaluation.uncertainties(table, calibrated=has_factors), uncertainty)
+    write_json(evaluation.uncertainties(table, calibrated=not factors.empty), uncertainty)
     write_csv(evaluation.risk_curves(table), risk)
     write_cells(sweep, dict(zip(source.face_id, source.pyr_deg, strict=True)), cells)
 
