@@ -519,19 +519,19 @@ def test_two_processes_detect_the_same_bytes(done, corpora, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "crops", "option"),
+    ("stage", "crops", "output", "more"),
     [
-        pytest.param("ensemble", "train.h5", "targets", id="ensemble"),
-        pytest.param("sweep", "test.h5", "sweep", id="sweep"),
+        pytest.param("ensemble", "train.h5", "targets", {"seed": 1}, id="ensemble"),
+        pytest.param("sweep", "test.h5", "sweep", {}, id="sweep"),
     ],
 )
-def test_two_processes_write_the_same_bytes(done, tmp_path, stage, crops, option):
+def test_two_processes_write_the_same_bytes(done, tmp_path, stage, crops, output, more):
     """As one process of the stage: inside pytest, memory lies otherwise, and so may last bits."""
     outputs = {processes: tmp_path / f"{processes}.h5" for processes in (1, 2)}
-    for processes, output in outputs.items():
+    for processes, path in outputs.items():
         launched(
             processes, stage, params=done / "params.yaml", crops=done / "crops" / crops,
-            network=done / "models/p2/base-1.safetensors", **{option: output},
+            network=done / "models/p2/base-1.safetensors", **{output: path}, **more,
         )  # fmt: skip
     assert outputs[2].read_bytes() == outputs[1].read_bytes()
     assert sorted(tmp_path.iterdir()) == list(outputs.values()), "shards were left behind"
