@@ -252,6 +252,7 @@ def project(tmp_path, network, monkeypatch):
     form = CropFormat(PX, PX, MARGIN, "enlarged", "replicate", "raw", 95)
     table = pd.DataFrame(arrays.pyr_deg, columns=["pitch", "yaw", "roll"])
     table = table.assign(face_id=[str(i) for i in range(N)], validation=table.index % 3 == 0)
+    table["group"] = table["face_id"]
     write_crops(tmp_path / "c.h5", table, (encode(c, form) for c in arrays.pixels), form, "f" * 64)
     crops_sha256 = sha256(tmp_path / "c.h5")
     base = {"base_sha256": "b" * 64, "crops_sha256": crops_sha256, "precision": "32-true"}
