@@ -38,7 +38,7 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["crop"] |= {"height": 32, "width": 32, "margin": 8}
     params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8, "schedule": "constant"}
     params["distill"] |= {"epochs": 1, "batch": 8, "views": 2, "schedule": "constant"}
-    params["ensemble"] |= {"K": 1, "d": 1}
+    params["ensemble"] |= {"K": 1, "d": 1, "turns_deg": [-10.0, 0.0, 10.0]}
     params["sweep"] |= {"K_max": 3, "max_faces": 5}
     params["jitter"] |= {"max_faces": 5}
     params["tables"] |= {"examples": 4}
