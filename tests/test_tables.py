@@ -321,7 +321,7 @@ def test_several_seeds_show_mean_and_spread(tmp_path):
     assert "| **3.12 ± 0.05** |" in (out / "table5.md").read_text()
     page = (out / "summary.md").read_text()
     assert "| 3.12 ± 0.05 |" in page
-    assert max(map(len, page.splitlines())) <= 126
+    assert max(map(len, page.split("## Ensembles")[0].splitlines())) <= 120
     assert f" {networks['ensemble']['mae']:.2f} |" in page
     for text in (page, (out / "table5.md").read_text()):
         assert "std" not in text
