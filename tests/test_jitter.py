@@ -114,6 +114,9 @@ def test_the_margin_needed_is_the_least_that_holds_all_pixels_of_the_view(jitter
         pytest.param(BoxJitter(SHIFT, "none", 0.0), (32, 32), 15, 15, id="plain: K"),
         pytest.param(BoxJitter(SHIFT, "left", 0.1), (64, 30), 0, 3, id="left: the width"),
         pytest.param(BoxJitter(SHIFT, "up", 0.1), (64, 30), 0, 7, id="up: the height, 6.4"),
+        pytest.param(
+            BoxJitter(SHIFT, "left", 0.07), (100, 100), 0, 7, id="0.07 x 100 > 7 in floats"
+        ),
         pytest.param(BoxJitter(SCALE, "none", 1.2), (64, 64), 3, 10, id="larger: 6.3 + 3.6"),
         pytest.param(BoxJitter(SCALE, "none", 0.8), (64, 64), 3, 0, id="smaller: within the box"),
     ],
