@@ -16,7 +16,7 @@ from hpe_core.cropping import CropSource, Pixels
 SHIFT, SCALE = "shift", "scale"
 PLAIN = {SHIFT: 0.0, SCALE: 1.0}  # kind → the level of the box as it is
 _STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "none": (0, 0)}
-_EPSILON_PX = 1e-6  # 0.1 · 30 is a little more than 3
+_EPSILON_PX = 1e-6  # 0.07 · 100 is a little more than 7
 
 
 @dataclass(frozen=True)
