@@ -550,19 +550,25 @@ def test_two_processes_measure_the_same_jitter(done, tmp_path):
 
 
 def test_two_processes_train_the_same_network(done, tmp_path):
-    """Equal but for rounding, which Adam makes larger: after 3 steps the angles show none of it."""
-    network, history = tmp_path / "base.safetensors", tmp_path / "base.csv"
-    launched(
-        2, "train_base", params=done / "params.yaml", crops=done / "crops/train.h5", weights=NONE,
-        network=network, history=history, seed=1,
-    )  # fmt: skip
-    expected = pd.read_csv(done / "history/base-1.csv")
-    np.testing.assert_allclose(pd.read_csv(history), expected, rtol=1e-4)
+    """Equal but for rounding, which Adam makes larger: at a small rate the angles show none of it.
+
+    At the profile's rate two threads of one process differ by as much as two processes, 0.1 %.
+    """
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["base"]["lr"] = 1.0e-4
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     crops = Crops(done / "crops/train.h5")
     images = torch.from_numpy(np.stack([crops[row][8:-8, 8:-8] for row in range(len(crops))]))
-    angles = []
-    for path in (network, done / "models/p2/base-1.safetensors"):
-        net, _ = load_network(path)
+    histories, angles = [], []
+    for processes in (1, 2):
+        network, history = tmp_path / f"{processes}.safetensors", tmp_path / f"{processes}.csv"
+        launched(
+            processes, "train_base", params=tmp_path / "params.yaml", weights=NONE,
+            crops=done / "crops/train.h5", network=network, history=history, seed=1,
+        )  # fmt: skip
+        histories.append(pd.read_csv(history))
+        net, _ = load_network(network)
         with torch.inference_mode():
             angles.append(net.spec.expectation(predict_probs(net, normalize(images))))
-    torch.testing.assert_close(angles[0], angles[1], rtol=0, atol=0.02)
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
+    torch.testing.assert_close(angles[1], angles[0], rtol=0, atol=0.02)
