@@ -408,29 +408,24 @@ def test_targets_say_what_they_were_computed_from(done):
     assert (origin.views, origin.rotate_deg) == (2, 15.0)
 
 
-def test_distill_refuses_targets_of_another_ensemble(done, tmp_path):
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        pytest.param("ensemble", "K", 2, "made with K = 1, but 2 is asked for", id="ensemble"),
+        pytest.param("distill", "views", 3, "made with views = 2, but 3 is asked for", id="views"),
+    ],
+)
+def test_distill_refuses_other_targets(done, tmp_path, section, key, value, message):
     params = yaml.safe_load((done / "params.yaml").read_text())
-    params["ensemble"]["K"] = 2
+    params[section][key] = value
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(InputError, match="made with K = 1, but 2 is asked for"):
+    with pytest.raises(InputError, match=message):
         distill.main(
             params=tmp_path / "params.yaml", backbone="resnet8", seed=1,
             crops=done / "crops/train.h5", targets=done / "targets-1.h5", weights=NONE,
             network=tmp_path / "n", history=tmp_path / "h",
         )  # fmt: skip
     assert not (tmp_path / "n").exists()
-
-
-def test_distill_refuses_targets_of_other_views(done, tmp_path):
-    params = yaml.safe_load((done / "params.yaml").read_text())
-    params["distill"]["views"] = 3
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(InputError, match="made with views = 2, but 3 is asked for"):
-        distill.main(
-            params=tmp_path / "params.yaml", backbone="resnet8", seed=1,
-            crops=done / "crops/train.h5", targets=done / "targets-1.h5", weights=NONE,
-            network=tmp_path / "n", history=tmp_path / "h",
-        )  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", ["enlarged", "published"])
