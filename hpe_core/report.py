@@ -170,7 +170,7 @@ def _ensemble_rows(test: TestSet, teacher: Cell, published: pd.DataFrame) -> pd.
     table = table.join(ours).join(paper).reset_index()
     table.insert(0, "test", test.name)
     table.insert(3, "S", [ensemble_size(cell) for cell in shown])
-    notes = (((0, 1), "base"), (teacher, "teacher"), (best, "best here"))
+    notes = (((0, 1), "base"), (teacher, "teacher's K, d"), (best, "best here"))
     table["note"] = [", ".join(note for noted, note in notes if noted == cell) for cell in shown]
     return whole(table)
 
@@ -179,6 +179,14 @@ def best_cell(cells: pd.DataFrame) -> Cell:
     """K, d of the smallest error; of equal ones the smallest ensemble, then smallest K and d."""
     best = cells.sort_values(["mae", "S", "K", "d"], kind="stable").iloc[0]
     return int(best["K"]), int(best["d"])
+
+
+def windows_text(K: int, d: int, turns_deg: Sequence[float], flip: bool) -> str:
+    """An ensemble in words: “K=1, d=1, turned by -10, 0, 10°, mirrored”."""
+    words = [f"K={K}, d={d}"]
+    if any(turns_deg):
+        words.append(f"turned by {', '.join(f'{turn:g}' for turn in turns_deg)}°")
+    return ", ".join([*words, "mirrored"] if flip else words)
 
 
 def ensemble_size(cell: Cell) -> int:
@@ -191,13 +199,13 @@ def methods_table(
     tests: Iterable[TestSet],
     elsewhere: Mapping[str, tuple[str, Summary]],
     base_backbone: str,
-    teacher: Cell,
+    teacher: str,
     published: pd.DataFrame,
 ) -> pd.DataFrame:
     """Table 5: earlier methods, base, ensemble and students, imported networks.
 
-    elsewhere: imported networks evaluated on faces that are no test set here: name → corpus,
-    summary.
+    teacher: as `windows_text` names it; elsewhere: imported networks evaluated on faces that are no
+    test set here: name → corpus, summary.
     """
     parts = [_method_rows(t, base_backbone, teacher, published) for t in tests]
     rows = [{"test": d, "method": f"imported {k}", **s} for k, (d, s) in elsewhere.items()]
@@ -208,7 +216,7 @@ def methods_table(
 
 
 def _method_rows(
-    test: TestSet, base_backbone: str, teacher: Cell, published: pd.DataFrame
+    test: TestSet, base_backbone: str, teacher: str, published: pd.DataFrame
 ) -> pd.DataFrame:
     ours = {name.lower(): row for name, row in test.every_network.items()}
     paper = of_test(published, test).rename(columns=dict(zip(ERRORS, PAPER_ERRORS, strict=True)))
@@ -217,7 +225,7 @@ def _method_rows(
     labels = {key: key.replace("kd-", "KD-").replace("resnet", "ResNet") for key in ours}
     labels |= {str(key): method for key, method in paper["method"].items()}
     labels["base"] = _base_label(base_backbone, labels["base"])
-    labels["ensemble"] = f"Ensemble K={teacher[0]}, d={teacher[1]}"
+    labels["ensemble"] = f"Ensemble {teacher}"
     measured = pd.DataFrame.from_dict(ours, orient="index").rename(columns=AVERAGES)
     table = measured.reindex(index=keys, columns=[*ERRORS, "avg_std", "geodesic", "faces"])
     table = table.join(paper[["extra_data", *PAPER_ERRORS]]).reset_index(drop=True)
@@ -385,7 +393,10 @@ def uncertainty_table(tests: Iterable[TestSet]) -> pd.DataFrame:
 
 
 def sweep_table(tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame) -> pd.DataFrame:
-    """The sweep in one row a test set: no ensemble, the teacher's K and d, the best ones."""
+    """The sweep in one row a test set: one window, the teacher's K and d, the best ones.
+
+    Shifts only: what the teacher is without its turns and mirror images.
+    """
     rows = []
     for test in tests:
         errors = test.cells.set_index(["K", "d"])["mae"]
@@ -396,7 +407,7 @@ def sweep_table(tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame
                 "test": test.name,
                 "faces": test.cells["faces"].iloc[0],
                 "base": errors[(0, 1)],
-                "teacher": errors.get(teacher),
+                "teacher_K_d": errors.get(teacher),
                 "best": errors[best],
                 "gain": gain(errors[best], errors[(0, 1)]),
                 "best_K_d_S": cell_text(best),
@@ -404,7 +415,7 @@ def sweep_table(tests: Iterable[TestSet], teacher: Cell, published: pd.DataFrame
                 "paper_K_d_S": cell_text(paper_best) if paper_best else None,
             }
         )
-    return whole(pd.DataFrame(rows)).astype({"teacher": "f8", "paper_best": "f8"})
+    return whole(pd.DataFrame(rows)).astype({"teacher_K_d": "f8", "paper_best": "f8"})
 
 
 def cell_text(cell: Cell) -> str:
@@ -471,5 +482,6 @@ def _texts(column: "pd.Series[Any]", digits: int) -> list[str]:
 
 
 def _heading(name: str) -> str:
-    name = name.replace("avg", "MAE").replace("_", " ").replace("K d S", "K, d, S")
+    name = name.replace("avg", "MAE").replace("_", " ")
+    name = name.replace("K d", "K, d").replace("d S", "d, S")
     return name.replace("interval", INTERVAL)

@@ -51,14 +51,16 @@ Errors in degrees. MAE: mean of pitch, yaw and roll; gain: share of the base net
 saved; geodesic: angle of the rotation between prediction and truth. Where there are several seeds,
 errors are their means, ± the standard deviation over the seeds. {level}: where the MAE would lie on
 other faces of the same kind (bootstrap); * the difference from the base network is more than the
-choice of these faces explains (p < 0.05; every pair: comparisons.md). Teacher: the ensemble that
-taught the students, K={teacher[0]}, d={teacher[1]}. How well the networks know where they err:
-uncertainty.md and figures/risk.png.
+choice of these faces explains (p < 0.05; every pair: comparisons.md). How well the networks know
+where they err: uncertainty.md and figures/risk.png.
+
+Ensemble, and teacher of the students: {teacher}.
 
 {results}
 
 ## Ensembles of every K and d
 
+Shifts alone: a teacher that turns and mirrors faces, too, has its numbers above.
 `best` was looked up on the test set itself: it shows what there is to gain, and nothing uses it.
 K and d are pixels of the network's input, which is 224 x 224 in the paper. All from the base
 network of the first seed.
@@ -106,6 +108,7 @@ def main(
         for name, p in protocols.items()
     }
     teacher = (grid.K, grid.d)
+    named = report.windows_text(grid.K, grid.d, grid.turns_deg, grid.flip)
 
     writer = Writer(tables, corpora)
     faces = report.counts_table(train, measured, counted, paper.counts)
@@ -119,7 +122,7 @@ def main(
         for key, network in foreign.items()
         if key not in placed
     }
-    methods = report.methods_table(measured, elsewhere, backbone, teacher, paper.methods)
+    methods = report.methods_table(measured, elsewhere, backbone, named, paper.methods)
     writer.write("table5", "Table 5: methods", methods, once=["test"], bold=["avg", "paper_avg"])
     by_yaw = report.bands_table(measured)
     beside = report.bands_side_by_side(by_yaw)
@@ -133,7 +136,7 @@ def main(
     writer.write("jitter", title, lost, once=["test"], bold=bold, note=JITTER)
     results = report.results_table(measured, paper.methods)
     sweep = report.sweep_table(measured, teacher, paper.ensemble)
-    page = summary_page(corpora, teacher, measured, results, sweep, faces)
+    page = summary_page(corpora, named, measured, results, sweep, faces)
     write_text(page, tables / "summary.md")
     panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
@@ -215,7 +218,7 @@ def risk_panel(test: TestSet) -> RiskPanel:
 
 def summary_page(
     corpora: str,
-    teacher: Cell,
+    teacher: str,
     sets: list[TestSet],
     results: pd.DataFrame,
     sweep: pd.DataFrame,

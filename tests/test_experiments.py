@@ -1,5 +1,5 @@
 """The experiments of docs/experiments.md: their windows are the library's, their losses reduce to
-formula (7), and both commands run on a few made-up faces."""
+formula (7), and the commands run on a few made-up faces."""
 
 import lightning_fabric
 import numpy as np
@@ -16,14 +16,14 @@ from hpe_core.ensemble import Windows, average
 from hpe_core.errors import InputError
 from hpe_core.geometry import rotate_pyr
 from hpe_core.inference import each_window
-from hpe_core.io.checkpoints import save_network
+from hpe_core.io.checkpoints import load_network, save_network
 from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import TargetsOrigin, write_targets
 from hpe_core.losses import distillation_loss
 from hpe_core.networks import BaseNet, StudentNet
 from hpe_core.training import DistillationTask, TrainingFaces, Views, fit, seeded
-from tests.experiments import measuring, students, variants, windows
+from tests.experiments import born_again, measuring, students, variants, windows
 
 PX, MARGIN, N = 16, 8, 12
 SPEC = BinSpec(3.0)
@@ -317,3 +317,36 @@ def test_students_command(project, capsys, monkeypatch):
     assert taught == [["views2/angles"]] * 2  # the others are remembered
     again = pd.read_csv(project / "metrics/table.csv").set_index("name")
     assert again.loc[first, "mae"].tolist() == table.loc[first, "mae"].tolist()
+
+
+def test_born_again_command(project, capsys, monkeypatch):
+    """Round 1 is the pipeline's student, and the student of a round is the next one's teacher."""
+    taught = []
+    teach = born_again.ensemble.main
+    monkeypatch.setattr(
+        born_again.ensemble, "main", lambda **paths: taught.append(paths) or teach(**paths)
+    )
+    asked = {"networks": project, "backbone": "resnet8"}
+    born_again.main(**shared(project), **asked, rounds=1)
+    born_again.main(**shared(project), **asked, rounds=2)
+    table = pd.read_csv(project / "metrics/table.csv").set_index("name")
+    names = ["base", "round 1", "round 2"]
+    assert list(table.index) == [*names, *(f"{name}, ensemble" for name in names)]
+    assert table.loc["round 1", "gain"] == 0
+    assert table["mae"].nunique() == 6
+    assert "| round 2, ensemble" in capsys.readouterr().out
+    assert [paths["seed"] for paths in taught] == [1, 2, 1001, 1002]  # round 1 is remembered
+    for seed, first, second in zip((1, 2), taught[:2], taught[2:], strict=True):
+        assert first["network"] == project / f"base-{seed}.safetensors"
+        by_round = [paths["targets"].with_suffix(".safetensors") for paths in (first, second)]
+        assert second["network"] == by_round[0]
+        students_of = [load_network(path)[1]["provenance"] for path in by_round]
+        assert students_of[1]["base_sha256"] == sha256(by_round[0])
+    params, crops, targets = (project / name for name in ("params.yaml", "c.h5", "again.h5"))
+    paths = {"params": params, "seed": 2, "crops": crops, "targets": targets}
+    teach(**paths, network=project / "base-2.safetensors")
+    places = {"network": project / "again.safetensors", "history": project / "again.csv"}
+    weights = ROOT / "data/pretrained/none"
+    born_again.distill.main(**paths, **places, backbone="resnet8", weights=weights)
+    alone = (project / "again.safetensors").read_bytes()
+    assert alone == taught[1]["targets"].with_suffix(".safetensors").read_bytes()

@@ -71,6 +71,12 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param("tests.p3-BIWI.where", {"video": []}, r"where.*at least 1", id="no-value"),
         pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
         pytest.param(
+            "ensemble",
+            {"K": 10, "d": 1, "turns_deg": [-45, 0], "flip": True, "precision": "32-true"},
+            r"turns_deg is \[-45\.0, 0\.0\], .* of 21 with K = 10, but crop\.margin is 16",
+            id="a turn past the margin",
+        ),
+        pytest.param(
             "jitter.shifts",
             [0.1, 0.55],
             r"jitter\.shifts has 0\.55, .* of 18, but crop\.margin is 16",

@@ -282,7 +282,8 @@ def test_table_2_has_the_papers_cells_the_teacher_and_the_best(paper_run):
     cells = list(zip(table["K"], table["d"], strict=True))
     assert cells == [(0, 1), (6, 3), (8, 1), (9, 3), (15, 1), (15, 5), (15, 15)]
     assert table["S"].tolist() == [1, 25, 289, 49, 961, 49, 9]
-    assert table["note"].fillna("").tolist() == ["base", "teacher", "", "best here", "", "", ""]
+    notes = ["base", "teacher's K, d", "", "best here", "", "", ""]
+    assert table["note"].fillna("").tolist() == notes
     measured = pd.read_csv(paper_run.parent / "cells" / "p1-BIWI.csv").set_index(["K", "d"])["mae"]
     assert table["avg"].tolist() == [measured[cell] for cell in cells]
     assert table["paper_avg"].dropna().tolist() == [4.135, 4.068, 4.061, 4.041, 4.040, 4.057]
@@ -325,6 +326,28 @@ def test_several_seeds_show_mean_and_spread(tmp_path):
     assert f" {networks['ensemble']['mae']:.2f} |" in page
     for text in (page, (out / "table5.md").read_text()):
         assert "std" not in text
+
+
+@pytest.mark.parametrize(
+    ("windows", "named"),
+    [
+        ({"flip": True}, "K=6, d=3, mirrored"),
+        ({"turns_deg": [-10.0, 0.0, 7.5]}, "K=6, d=3, turned by -10, 0, 7.5°"),
+        (
+            {"K": 0, "d": 1, "turns_deg": [-10.0, 10.0], "flip": True},
+            "K=0, d=1, turned by -10, 10°, mirrored",
+        ),
+    ],
+)
+def test_the_teacher_is_named_with_its_turns_and_mirror_images(tmp_path, windows, named):
+    ensemble = OWN_PARAMS["ensemble"] | windows
+    out = run_tables(write_results(tmp_path, OWN_PARAMS | {"ensemble": ensemble}, k_max=6))
+    assert pd.read_csv(out / "table5.csv")["method"][1] == f"Ensemble {named}"
+    page = (out / "summary.md").read_text()
+    assert f"teacher of the students: {named}.\n" in page
+    assert max(map(len, page.split("## Ensembles")[0].splitlines())) <= 120
+    sweep = page.split("## Ensembles")[1]
+    assert "| teacher K, d |" in sweep.replace("   ", " ").replace("  ", " ")
 
 
 def test_bands_are_those_of_the_metrics(paper_run):

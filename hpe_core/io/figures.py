@@ -141,7 +141,7 @@ def _outline_base(axes: Axes, ks: NDArray[np.int64], ds: NDArray[np.int64]) -> N
 
 
 def _heatmap_marks() -> list[Line2D]:
-    labels = {"*": "best on this test set, only for looking", "s": "teacher of the students"}
+    labels = {"*": "best on this test set, only for looking", "s": "K, d of the students' teacher"}
     marks = [Line2D([], [], marker=m, ls="", label=labels[m], **_MARK_STYLE[m]) for m in labels]
     stair = Line2D([], [], color=PALE, lw=0.9, label="below it K < d: one window")
     return [*marks, stair]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from hpe_core.boxes import turned_reach
 from hpe_core.errors import InputError
 from hpe_core.jitter import box_jitters, margin_needed
 from hpe_core.params.faces import Boxes, Crop, Filter
@@ -56,7 +57,18 @@ def validate_file(path: Path) -> None:
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
     if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")
+    _check_turns(path, crop, loaded["ensemble"])
     _check_jitter(path, crop, loaded["jitter"])
+
+
+def _check_turns(path: Path, crop: Crop, teacher: Ensemble) -> None:
+    """That no turned window of the teacher shows anything but the crop."""
+    needed = turned_reach(max(crop.height, crop.width), teacher.K, teacher.turns_deg)
+    if crop.margin < needed:
+        raise InputError(
+            f"{path}: ensemble.turns_deg is {teacher.turns_deg}, which takes a margin of {needed} "
+            f"with K = {teacher.K}, but crop.margin is {crop.margin}; raise it, or turn less"
+        )
 
 
 def _check_jitter(path: Path, crop: Crop, levels: Jitter) -> None:
