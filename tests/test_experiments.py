@@ -1,6 +1,7 @@
 """The experiments of docs/experiments.md: their windows are the library's, their losses reduce to
 formula (7), and the commands run on a few made-up faces."""
 
+import cv2
 import lightning_fabric
 import numpy as np
 import pandas as pd
@@ -90,6 +91,23 @@ def test_every_subset_has_its_size_and_twice_that_with_the_mirrored_face():
     assert found == {**SIZES, **mirrored, "mirror image alone": 1}
     for name, w in weights.items():
         assert w.sum() == pytest.approx(1), name
+
+
+def test_the_figure_has_every_ensemble_once_and_no_single_window(tmp_path, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(windows, "save_png", lambda figure, path: kept.update({path: figure}))
+    sizes = {"single": 1, "grid K=3 d=1": 49, "turns ±10, mirrored": 6, "turn 5 alone": 1}
+    sizes |= {"3 scales": 3, "column 4, mirrored": 18}
+    table = pd.DataFrame({"name": list(sizes), "S": list(sizes.values())})
+    windows.save_figure(table.assign(mae=6 - table.index / 10), tmp_path / "w.png")
+    (axes,) = kept[tmp_path / "w.png"].axes
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    shown = {
+        (line.get_xdata()[0], round(line.get_ydata()[0], 1)): line.get_markerfacecolor() != "none"
+        for line in points
+    }
+    assert shown == {(49, 5.9): False, (6, 5.8): True, (3, 5.6): False, (18, 5.5): True}
+    assert len({line.get_markeredgecolor() for line in points}) == 4
 
 
 def test_no_window_is_measured_twice():
@@ -280,14 +298,15 @@ def shared(project):
 
 
 def test_windows_command(project, capsys, monkeypatch):
-    windows.main(**shared(project), networks=project)
+    windows.main(**shared(project), networks=project, figure=project / "w.png")
     first = (project / "metrics/table.csv").read_bytes()
     assert "| single" in capsys.readouterr().out
     table = pd.read_csv(project / "metrics/table.csv").set_index("name")
     assert set(table["faces"]) == {int(Crops(project / "c.h5").validation.sum())}
     assert table.loc["single", "gain"] == 0
+    assert cv2.imread(str(project / "w.png")).shape[1] > 600
     monkeypatch.setattr(windows, "angles", None)  # computed once
-    windows.main(**shared(project), networks=project)
+    windows.main(**shared(project), networks=project, figure=project / "w.png")
     assert (project / "metrics/table.csv").read_bytes() == first
 
 
@@ -295,7 +314,7 @@ def test_windows_of_a_network_of_other_crops_are_refused(project, network):
     other = {"crops_sha256": "0" * 64}
     save_network(network, project / "base-2.safetensors", "resnet8", (PX, PX), other)
     with pytest.raises(InputError, match=r"base-2.*not trained on"):
-        windows.main(**shared(project), networks=project)
+        windows.main(**shared(project), networks=project, figure=project / "w.png")
 
 
 def test_students_command(project, capsys, monkeypatch):
