@@ -44,6 +44,14 @@ class TargetSource(Protocol):
     def __getitem__(self, row_view: tuple[int, int], /) -> NDArray[np.float32]: ...
 
 
+class Progress(Protocol):
+    """Keeps the state of unfinished training: `io.work.Progress`, or a dictionary in a test."""
+
+    def load(self) -> dict[str, Any] | None: ...
+
+    def save(self, state: dict[str, Any], kept: str, /) -> None: ...
+
+
 @dataclass(frozen=True)
 class Views:
     """How training views are drawn (paper, section 4.3). A teacher's views set their own turn."""
@@ -108,15 +116,23 @@ class EpochBatches(Sampler[list[Row]]):
     least (batch normalisation needs them). Of several processes (`world`), each takes its share of
     every batch.
 
-    sizes: faces of each batch of an epoch, over all processes.
+    first: epoch to begin with, 0 or as many as are done; sizes: faces of each batch of an epoch,
+    over all processes.
     """
 
     def __init__(
-        self, n: int, batch: int, epochs: int, seed: int, rank: int = 0, world: int = 1
+        self,
+        n: int,
+        batch: int,
+        epochs: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        first: int = 0,
     ) -> None:
         if n < 2:
             raise InputError(f"training needs at least 2 faces, found {n}")
-        self.n, self.epochs, self.seed = n, epochs, seed
+        self.n, self.epochs, self.first, self.seed = n, epochs, first, seed
         self.rank, self.world = rank, world
         batches = max(1, min(-(-n // batch), n // 2))
         self.sizes = [len(part) for part in np.array_split(np.arange(n), batches)]
@@ -127,10 +143,10 @@ class EpochBatches(Sampler[list[Row]]):
             )
 
     def __len__(self) -> int:
-        return len(self.sizes) * self.epochs
+        return len(self.sizes) * (self.epochs - self.first)
 
     def __iter__(self) -> Iterator[list[Row]]:
-        for epoch in range(self.epochs):
+        for epoch in range(self.first, self.epochs):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
             for part in np.array_split(order, len(self.sizes)):
                 yield [(epoch, int(position)) for position in part[self.rank :: self.world]]
@@ -176,6 +192,7 @@ def fit(
     seed: int,
     fabric: lightning_fabric.Fabric,
     workers: int,
+    progress: Progress | None = None,
 ) -> list[dict[str, float]]:
     """Trains the network inside a task.
 
@@ -183,11 +200,16 @@ def fit(
     last epoch, never one picked by a test set. Its rate stays at `lr`, or falls from there to 0
     along half a cosine, a little with every batch.
 
+    progress: where the state is kept after every epoch. Training goes on from what is there, and
+    ends with the same bytes as if it had never stopped.
+
     Returns one row an epoch: epoch, loss, mae (degrees, on the augmented training views).
     """
-    batches = EpochBatches(
-        len(faces), batch, epochs, seed, rank=fabric.global_rank, world=fabric.world_size
-    )
+    state = progress.load() if progress else None
+    history: list[dict[str, float]] = state["history"] if state else []
+    world = (fabric.global_rank, fabric.world_size)
+    batches = EpochBatches(len(faces), batch, epochs, seed, *world, first=len(history))
+    steps = epochs * len(batches.sizes)
     loader = DataLoader(
         faces,
         batch_sampler=batches,
@@ -199,13 +221,24 @@ def fit(
         synchronize(task, fabric.device)
     adam = torch.optim.Adam(task.parameters(), lr=lr, fused=True)
     model, optimizer = fabric.setup(task, adam)
-    rate = _rate(adam, schedule, len(batches))
+    rate = _rate(adam, schedule, steps)
+    kept: dict[str, Any] = {"task": task, "adam": adam, "rate": rate}
+    if state:
+        for name, part in kept.items():
+            part.load_state_dict(state[name])
     stream = iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
-    history = []
-    with tqdm(total=len(batches), unit="batch", disable=not fabric.is_global_zero) as bar:
-        for epoch in range(epochs):
+    with tqdm(
+        total=steps,
+        initial=steps - len(batches),
+        unit="batch",
+        disable=not fabric.is_global_zero,
+    ) as bar:
+        for epoch in range(len(history), epochs):
             row = _epoch(model, optimizer, rate, stream, batches.sizes, fabric, bar)
             history.append({"epoch": epoch + 1, **row})
+            if progress:
+                states = {name: part.state_dict() for name, part in kept.items()}
+                progress.save({"history": history, **states}, f"epoch {epoch + 1} of {epochs}")
     return history
 
 

@@ -1,6 +1,7 @@
 """How a stage ends: quietly, or with one line that says what the user can do about it."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 
@@ -12,9 +13,15 @@ def run(main: Callable[..., None], parser: argparse.ArgumentParser) -> None:
 
     An InputError or an OSError (a missing file, a full disk) is the user's to mend: it is printed
     as one line and the process exits with 1. Anything else is our defect and keeps its traceback.
+    Ctrl-C and SIGTERM end it with a line that says what was saved, and 130.
     """
     arguments = vars(parser.parse_args())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main(**arguments)
+    except KeyboardInterrupt as stop:
+        kept = getattr(stop, "__notes__", ["nothing unfinished is kept"])
+        print(f"stopped: {'; '.join(kept)}", file=sys.stderr)
+        sys.exit(130)
     except (InputError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

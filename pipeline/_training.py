@@ -12,7 +12,7 @@ from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic
 from hpe_core.params.learning import Augment, Optim
 from hpe_core.params.machine import Compute
-from hpe_core.training import TargetSource, TrainingFaces, Views, fit
+from hpe_core.training import Progress, TargetSource, TrainingFaces, Views, fit
 
 
 def train(
@@ -26,6 +26,7 @@ def train(
     compute: Compute,
     history: Path,
     teacher: TargetSource | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Trains the network inside `task`; the first process writes the history: epoch, loss, mae."""
     views = Views(crops.format.size_hw, seed=seed, **augment.model_dump())
@@ -39,6 +40,7 @@ def train(
         seed,
         fabric,
         compute.workers,
+        progress,
     )
     if not fabric.is_global_zero:
         return

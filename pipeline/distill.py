@@ -12,6 +12,7 @@ from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import Targets
+from hpe_core.io.work import unfinished
 from hpe_core.networks import StudentNet
 from hpe_core.params.learning import Augment, Distill, Ensemble
 from hpe_core.params.loading import load
@@ -29,6 +30,7 @@ def main(
     crops: Path,
     targets: Path,
     weights: Path,
+    work: Path,
     network: Path,
     history: Path,
 ) -> None:
@@ -47,9 +49,6 @@ def main(
     net = seeded(lambda: StudentNet(backbone, spec), own_seed)
     provenance = load_pretrained(net.encoder_net, backbone, weights)
     task = DistillationTask(net, distill.label_weight)
-    train(task, source, rows, augment, distill, own_seed, fabric, compute, history, teacher)
-    if not fabric.is_global_zero:
-        return
     origin = {
         "weights": provenance,
         "crops_sha256": crops_sha256,
@@ -59,7 +58,14 @@ def main(
         "faces": len(rows),
         "seed": seed,
     }
-    save_network(net, network, backbone, source.format.size_hw, origin)
+    sections = {"distill": distill.model_dump(), "augment": augment.model_dump()}
+    inputs = {"weights_sha256": sha256(weights), "targets_sha256": sha256(targets)}
+    computed_from = {**origin, **sections, **inputs, "backbone": backbone}
+    with unfinished(work, network, computed_from, fabric.is_global_zero) as progress:
+        settings = (augment, distill, own_seed, fabric, compute, history)
+        train(task, source, rows, *settings, teacher, progress)
+        if fabric.is_global_zero:
+            save_network(net, network, backbone, source.format.size_hw, origin)
 
 
 if __name__ == "__main__":
@@ -70,6 +76,7 @@ if __name__ == "__main__":
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--targets", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--network", type=Path, required=True)
     parser.add_argument("--history", type=Path, required=True)
     run(main, parser)

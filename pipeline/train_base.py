@@ -10,6 +10,7 @@ from hpe_core.bins import BinSpec
 from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
+from hpe_core.io.work import unfinished
 from hpe_core.networks import BaseNet
 from hpe_core.params.learning import Augment, Base
 from hpe_core.params.loading import load
@@ -25,6 +26,7 @@ def main(
     seed: int,
     crops: Path,
     weights: Path,
+    work: Path,
     network: Path,
     history: Path,
 ) -> None:
@@ -34,16 +36,19 @@ def main(
     rows = source.training_rows
     net = seeded(lambda: BaseNet(base.backbone, [BinSpec(b) for b in base.bins_deg]), seed)
     provenance = load_pretrained(net.encoder_net, base.backbone, weights)
-    train(BaseTask(net), source, rows, augment, base, seed, fabric, compute, history)
-    if not fabric.is_global_zero:
-        return
     origin = {
         "weights": provenance,
         "crops_sha256": sha256(crops),
         "faces": len(rows),
         "seed": seed,
     }
-    save_network(net, network, base.backbone, source.format.size_hw, origin)
+    sections = {"base": base.model_dump(), "augment": augment.model_dump()}
+    computed_from = {**origin, **sections, "weights_sha256": sha256(weights)}
+    with unfinished(work, network, computed_from, fabric.is_global_zero) as progress:
+        settings = (augment, base, seed, fabric, compute, history)
+        train(BaseTask(net), source, rows, *settings, progress=progress)
+        if fabric.is_global_zero:
+            save_network(net, network, base.backbone, source.format.size_hw, origin)
 
 
 if __name__ == "__main__":
@@ -52,6 +57,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--network", type=Path, required=True)
     parser.add_argument("--history", type=Path, required=True)
     run(main, parser)

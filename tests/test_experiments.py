@@ -365,7 +365,7 @@ def test_born_again_command(project, capsys, monkeypatch):
     paths = {"params": params, "seed": 2, "crops": crops, "targets": targets}
     teach(**paths, network=project / "base-2.safetensors")
     places = {"network": project / "again.safetensors", "history": project / "again.csv"}
-    weights = ROOT / "data/pretrained/none"
-    born_again.distill.main(**paths, **places, backbone="resnet8", weights=weights)
+    places |= {"weights": ROOT / "data/pretrained/none", "work": project / "work"}
+    born_again.distill.main(**paths, **places, backbone="resnet8")
     alone = (project / "again.safetensors").read_bytes()
     assert alone == taught[1]["targets"].with_suffix(".safetensors").read_bytes()

@@ -89,12 +89,17 @@ def run_all(root: Path, corpora: Path) -> None:
     for seed in SEEDS:
         base, targets = root / f"models/p2/base-{seed}.safetensors", root / f"targets-{seed}.h5"
         train_base.main(
-            **data, seed=seed, weights=NONE, network=base, history=root / f"history/base-{seed}.csv"
+            **data,
+            seed=seed,
+            weights=NONE,
+            work=root / "work",
+            network=base,
+            history=root / f"history/base-{seed}.csv",
         )
         ensemble.main(**data, seed=seed, network=base, targets=targets)
         distill.main(
             **data, backbone="resnet8", seed=seed, targets=targets, weights=NONE,
-            network=root / f"models/p2/kd-resnet8-{seed}.safetensors",
+            work=root / "work", network=root / f"models/p2/kd-resnet8-{seed}.safetensors",
             history=root / f"history/kd-{seed}.csv",
         )  # fmt: skip
     validate.main(
@@ -423,7 +428,7 @@ def test_distill_refuses_other_targets(done, tmp_path, section, key, value, mess
         distill.main(
             params=tmp_path / "params.yaml", backbone="resnet8", seed=1,
             crops=done / "crops/train.h5", targets=done / "targets-1.h5", weights=NONE,
-            network=tmp_path / "n", history=tmp_path / "h",
+            work=tmp_path / "work", network=tmp_path / "n", history=tmp_path / "h",
         )  # fmt: skip
     assert not (tmp_path / "n").exists()
 
@@ -559,6 +564,7 @@ def test_two_processes_train_the_same_network(done, tmp_path):
         network, history = tmp_path / f"{processes}.safetensors", tmp_path / f"{processes}.csv"
         launched(
             processes, "train_base", params=tmp_path / "params.yaml", weights=NONE,
+            work=tmp_path / "work",
             crops=done / "crops/train.h5", network=network, history=history, seed=1,
         )  # fmt: skip
         histories.append(pd.read_csv(history))

@@ -1,5 +1,7 @@
 """The training loop against a plain PyTorch loop, its determinism, and that it learns."""
 
+import io
+
 import lightning_fabric
 import numpy as np
 import pytest
@@ -96,6 +98,53 @@ def test_bitwise_the_same_with_any_number_of_workers():
     assert history == again
     for name, value in one.state_dict().items():
         assert torch.equal(two.state_dict()[name], value), name
+
+
+class KilledError(Exception):
+    pass
+
+
+class Kept:
+    """Progress in memory, of a process that is killed after some epochs."""
+
+    def __init__(self) -> None:
+        self.file: bytes | None = None
+        self.left = 0
+
+    def load(self):
+        return torch.load(io.BytesIO(self.file), weights_only=True) if self.file else None
+
+    def save(self, state, kept):
+        file = io.BytesIO()
+        torch.save(state, file)
+        self.file, self.left, self.words = file.getvalue(), self.left - 1, kept
+        if self.left == 0:
+            raise KilledError
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_training_that_was_killed_ends_with_the_same_bytes(schedule, workers):
+    def run(progress=None):
+        network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
+        faces = TrainingFaces(Arrays(20), np.arange(20), FULL)
+        settings = (5, 8, 1e-3, schedule, 5, cpu(), workers)
+        return network, fit(BaseTask(network), faces, *settings, progress)
+
+    whole, expected = run()
+    progress = Kept()
+    for left in (1, 3):  # killed after epoch 1, then after epoch 4
+        progress.left = left
+        with pytest.raises(KilledError):
+            run(progress)
+    assert progress.words == "epoch 4 of 5"
+    network, history = run(progress)
+    assert history == expected
+    for name, value in whole.state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+    again, history = run(progress)  # nothing is left to train
+    assert history == expected
+    assert torch.equal(again.regression_net.weight, whole.regression_net.weight)
 
 
 def test_learns_what_can_be_learnt():

@@ -74,8 +74,8 @@ def main(
                 shared = {"params": params, "seed": own_seed, "crops": crops, "targets": targets}
                 ensemble.main(**shared, network=teacher)
                 places = {"network": student, "history": kept.with_suffix(".csv")}
-                weights = Path(settings.weights)
-                distill.main(**shared, **places, backbone=backbone, weights=weights)
+                places |= {"weights": Path(settings.weights), "work": cache / "work"}
+                distill.main(**shared, **places, backbone=backbone)
                 targets.unlink()
             teacher = student if born else teacher
             if not kept.exists():

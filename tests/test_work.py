@@ -1,0 +1,124 @@
+"""Unfinished work is kept for the same inputs, and only one process at a time is at an output."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from hpe_core.errors import InputError
+from hpe_core.io import work
+from hpe_core.io.work import unfinished
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "models" / "p1" / "base-1.safetensors"
+
+
+def at(tmp_path, output, value, first=True):
+    return unfinished(tmp_path / "work", output, {"value": value}, first)
+
+
+def stopped(tmp_path, output, value, number, error=RuntimeError):
+    with pytest.raises(error), at(tmp_path, output, value) as progress:
+        progress.save({"number": number, "weights": torch.arange(3.0)}, f"epoch {number} of 9")
+        raise error
+
+
+def test_work_is_kept_until_it_succeeds(tmp_path, output):
+    with at(tmp_path, output, 1) as progress:
+        assert progress.load() is None
+    stopped(tmp_path, output, 1, 3)
+    with at(tmp_path, output, 1) as progress:
+        state = progress.load()
+        assert state["number"] == 3
+        assert torch.equal(state["weights"], torch.arange(3.0))
+    assert [path.suffix for path in (tmp_path / "work").iterdir()] == [".lock"]
+
+
+def test_other_inputs_start_anew(tmp_path, output):
+    stopped(tmp_path, output, 1, 3)
+    neighbour = output.with_name("base-2.safetensors")
+    stopped(tmp_path, neighbour, 1, 5)
+    with at(tmp_path, output, 2) as progress:
+        assert progress.load() is None
+    with at(tmp_path, output, 1) as progress:
+        assert progress.load() is None, "what belongs to other inputs was left behind"
+    with at(tmp_path, neighbour, 1) as progress:
+        assert progress.load()["number"] == 5
+
+
+@pytest.mark.parametrize("changed", ["code", "package", "value"])
+def test_the_fingerprint_sees(monkeypatch, tmp_path, changed):
+    module = tmp_path / "m.py"
+    module.write_text("a = 1")
+    monkeypatch.setitem(sys.modules, "hpe_core.m", type(sys)("hpe_core.m"))
+    sys.modules["hpe_core.m"].__file__ = str(module)
+    before = work.fingerprint({"lr": 1.0})
+    assert work.fingerprint({"lr": 1.0}) == before
+    if changed == "code":
+        module.write_text("a = 2")
+    if changed == "package":
+        monkeypatch.setattr(work.importlib.metadata, "distributions", list)
+    assert work.fingerprint({"lr": 2.0 if changed == "value" else 1.0}) != before
+
+
+def test_two_processes_at_one_output(tmp_path, output):
+    with (
+        at(tmp_path, output, 1),
+        pytest.raises(InputError, match=r"base-1\.safetensors: another process"),
+        at(tmp_path, output, 1),
+    ):
+        pass
+    with at(tmp_path, output, 1), at(tmp_path, output.with_name("base-2.safetensors"), 1):
+        pass  # another output
+
+
+def test_a_process_that_dies_lets_go(tmp_path, output):
+    code = (
+        "import os, pathlib, sys\n"
+        "from hpe_core.io.work import unfinished\n"
+        "with unfinished(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}, True):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "work"), str(output)]
+    assert subprocess.run(command, check=False).returncode == -9
+    with at(tmp_path, output, 1):
+        pass
+
+
+def test_only_the_first_of_several_processes_writes(tmp_path, output):
+    stopped(tmp_path, output, 1, 3)
+    with at(tmp_path, output, 1, first=False) as progress:
+        progress.save({"number": 4}, "epoch 4 of 9")
+        assert progress.load()["number"] == 3
+    with at(tmp_path, output, 1) as progress:
+        assert progress.load()["number"] == 3
+
+
+def test_a_damaged_state_is_named(tmp_path, output):
+    stopped(tmp_path, output, 1, 3)
+    (path,) = (tmp_path / "work").glob("*.pt")
+    path.write_bytes(path.read_bytes()[:400])
+    with (
+        pytest.raises(InputError, match=rf"{path.name}: unfinished work is damaged; delete it"),
+        at(tmp_path, output, 1) as progress,
+    ):
+        progress.load()
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (True, "base-1.safetensors: epoch 3 of 9 is saved, and the next run goes on from there"),
+        (False, "base-1.safetensors: nothing is saved"),
+    ],
+)
+def test_an_interruption_says_what_was_saved(tmp_path, output, saved, words):
+    with pytest.raises(KeyboardInterrupt) as stop, at(tmp_path, output, 1) as progress:
+        if saved:
+            progress.save({}, "epoch 3 of 9")
+        raise KeyboardInterrupt
+    (note,) = stop.value.__notes__
+    assert note.endswith(words)
