@@ -108,16 +108,23 @@ def test_a_damaged_state_is_named(tmp_path, output):
         progress.load()
 
 
+GOES_ON = "base-1.safetensors: epoch 3 of 9 is saved, and the next run goes on from there"
+
+
 @pytest.mark.parametrize(
     ("saved", "words"),
     [
-        (True, "base-1.safetensors: epoch 3 of 9 is saved, and the next run goes on from there"),
-        (False, "base-1.safetensors: nothing is saved"),
+        pytest.param("now", GOES_ON, id="by this run"),
+        pytest.param("before", GOES_ON, id="by an earlier run"),
+        pytest.param("never", "base-1.safetensors: nothing is saved", id="nothing"),
     ],
 )
 def test_an_interruption_says_what_was_saved(tmp_path, output, saved, words):
+    if saved == "before":
+        stopped(tmp_path, output, 1, 3)
     with pytest.raises(KeyboardInterrupt) as stop, at(tmp_path, output, 1) as progress:
-        if saved:
+        progress.load()
+        if saved == "now":
             progress.save({}, "epoch 3 of 9")
         raise KeyboardInterrupt
     (note,) = stop.value.__notes__

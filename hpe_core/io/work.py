@@ -43,14 +43,16 @@ class Progress:
             raise InputError(
                 f"{self.path}: unfinished work is damaged; delete it ({error})"
             ) from error
+        self.kept = state.pop("kept")
         return state
 
     def save(self, state: Mapping[str, Any], kept: str) -> None:
         """kept: what this state holds, in words, for the line that an interrupted stage prints."""
+        kept = f"{kept} is saved, and the next run goes on from there"
         if self.writes:
             with files.atomic(self.path) as temporary:
-                torch.save(dict(state), temporary)
-        self.kept = f"{kept} is saved, and the next run goes on from there"
+                torch.save({**state, "kept": kept}, temporary)
+        self.kept = kept
 
 
 @contextmanager
