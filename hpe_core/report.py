@@ -27,7 +27,7 @@ PAPER_ERRORS = [f"paper_{name}" for name in ERRORS]
 WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", "people_in_training"]
 NOTHING = "–"
 INTERVAL = f"{100 * LEVEL:.0f} %"
-UNCERTAINTY_NAMES = {"std": "std", "entropy": "entropy", "spread": "spread over offsets"}
+UNCERTAINTY_NAMES = {"std": "std", "entropy": "entropy", "spread": "spread over windows"}
 COMPARED = (
     "difference: MAE of a minus MAE of b in degrees, positive where b is better (± its standard "
     f"deviation over the seeds); low, high: its {INTERVAL} interval over the choice of faces; p: "

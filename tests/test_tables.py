@@ -464,9 +464,9 @@ def test_uncertainty_shows_every_network_and_the_spread_over_offsets(paper_run):
     measured = json.loads((paper_run.parent / "uncertainty" / "p1-BIWI.json").read_text())
     table = rows(paper_run / "uncertainty.csv", test="p1-BIWI")
     assert table["uncertainty"].tolist() == [
-        "std", "entropy", "std", "entropy", "spread over offsets", *["std", "entropy"] * 2,
+        "std", "entropy", "std", "entropy", "spread over windows", *["std", "entropy"] * 2,
     ]  # fmt: skip
-    spread = row(paper_run / "uncertainty.csv", test="p1-BIWI", uncertainty="spread over offsets")
+    spread = row(paper_run / "uncertainty.csv", test="p1-BIWI", uncertainty="spread over windows")
     own = measured["ensemble"]["spread"]
     found = spread[[*PYR, "face", "of_oracle"]].tolist()
     assert found == [*(own["rank_correlation"][a] for a in (*PYR, "face")), own["aurc_gain"]]
