@@ -19,5 +19,15 @@ class UnreadableFileError(InputError):
         self.reason = reason
 
 
+class NonFiniteLossError(InputError):
+    """Training diverged, or a face spoils it. `rows`: of such faces, in the crops."""
+
+    def __init__(self, loss: float, rows: list[int]) -> None:
+        super().__init__(
+            f"the loss is {loss}; expected a finite one: is the learning rate too high?"
+        )
+        self.rows = rows
+
+
 class UnreadableImageError(UnreadableFileError):
     """An image that is missing, too large, cut off or no image at all."""

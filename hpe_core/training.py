@@ -23,7 +23,7 @@ from hpe_core.augment import Photometric, pose_view
 from hpe_core.batchnorm import synchronize
 from hpe_core.bins import flip_probs
 from hpe_core.cropping import CropSource
-from hpe_core.errors import InputError
+from hpe_core.errors import InputError, NonFiniteLossError
 from hpe_core.losses import base_loss, distillation_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
 
@@ -68,9 +68,9 @@ class TrainingFaces(Dataset[Batch]):
     """Augmented views of the chosen rows of a crop source.
 
     An item is asked for by (epoch, position) and holds `images` (h, w, 3) uint8, `pyr_deg` (3)
-    float32 and, where a teacher is given, `teacher_probs` (3, n_bins). A face is then turned as in
-    one of the teacher's views, all of them equally often; where it is flipped, too, so are the
-    probabilities.
+    float32, its `row` in the source and, where a teacher is given, `teacher_probs` (3, n_bins). A
+    face is then turned as in one of the teacher's views, all of them equally often; where it is
+    flipped, too, so are the probabilities.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class TrainingFaces(Dataset[Batch]):
         batch = {
             "images": torch.from_numpy(np.ascontiguousarray(self.photometric(window, rng))),
             "pyr_deg": torch.from_numpy(pyr_deg.astype(np.float32)),
+            "row": torch.tensor(row),
         }
         if self.teacher is not None:
             probs = torch.from_numpy(self.teacher[row, view])
@@ -203,7 +204,8 @@ def fit(
     progress: where the state is kept after every epoch. Training goes on from what is there, and
     ends with the same bytes as if it had never stopped.
 
-    Returns one row an epoch: epoch, loss, mae (degrees, on the augmented training views).
+    Returns one row an epoch: epoch, loss, mae (degrees, on the augmented training views). Raises
+    NonFiniteLossError, and the state kept last stays.
     """
     state = progress.load() if progress else None
     history: list[dict[str, float]] = state["history"] if state else []
@@ -261,13 +263,12 @@ def _epoch(
     for size in sizes:
         batch = next(stream)
         losses, pyr_deg = model(batch)
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            lost = batch["row"][~finite].tolist()
+            raise NonFiniteLossError(losses[~finite][0].item(), lost)
         # The batch's mean: gradients are averaged over processes, whose shares may be unequal.
         loss = losses.sum() * fabric.world_size / size
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss.item()} after {int(sums[2])} faces of an epoch; expected a "
-                "finite one: is the learning rate too high?"
-            )
         fabric.backward(loss)
         optimizer.step()
         rate.step()

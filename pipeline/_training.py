@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from hpe_core.errors import InputError, NonFiniteLossError
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import atomic
 from hpe_core.params.learning import Augment, Optim
@@ -30,18 +31,22 @@ def train(
 ) -> None:
     """Trains the network inside `task`; the first process writes the history: epoch, loss, mae."""
     views = Views(crops.format.size_hw, seed=seed, **augment.model_dump())
-    epochs = fit(
-        task,
-        TrainingFaces(crops, rows, views, teacher),
-        optim.epochs,
-        optim.batch,
-        optim.lr,
-        optim.schedule,
-        seed,
-        fabric,
-        compute.workers,
-        progress,
-    )
+    try:
+        epochs = fit(
+            task,
+            TrainingFaces(crops, rows, views, teacher),
+            optim.epochs,
+            optim.batch,
+            optim.lr,
+            optim.schedule,
+            seed,
+            fabric,
+            compute.workers,
+            progress,
+        )
+    except NonFiniteLossError as error:
+        lost = ", ".join(crops.face_id[row] for row in error.rows)
+        raise InputError(f"{crops.path}: {error} Faces of the batch: {lost}") from error
     if not fabric.is_global_zero:
         return
     with atomic(history) as temporary:

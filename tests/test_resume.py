@@ -1,6 +1,7 @@
 """Training stages that are killed and started again end with the bytes of an undisturbed run."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -112,3 +113,22 @@ def test_stopped_by_a_signal(inputs, tmp_path, number):
     assert last.startswith(f"stopped: {tmp_path / 'n.safetensors'}: epoch "), errors
     assert last.endswith(f" of {EPOCHS} is saved, and the next run goes on from there")
     assert list(work.glob("*.pt"))
+
+
+def test_a_run_that_diverges_names_the_faces(inputs, tmp_path):
+    params = yaml.safe_load((inputs / "params.yaml").read_text())
+    params["base"]["lr"] = 1.0e30
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    line = command(inputs, "train_base", tmp_path, tmp_path / "work")
+    line[line.index("--params") + 1] = str(tmp_path / "params.yaml")
+    done = subprocess.run(line, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    found = re.fullmatch(
+        rf"error: {inputs}/c\.h5: the loss is (nan|inf); .* Faces of the batch: ([\d, ]+)", last
+    )
+    assert found, last
+    named = found[2].split(", ")
+    assert 1 <= len(named) <= 8
+    assert set(named) <= {str(row) for row in range(N)}
+    assert not (tmp_path / "n.safetensors").exists()

@@ -9,7 +9,7 @@ import torch
 
 from hpe_core.augment import pose_view
 from hpe_core.bins import BinSpec, flip_probs
-from hpe_core.errors import InputError
+from hpe_core.errors import InputError, NonFiniteLossError
 from hpe_core.geometry import flip_pyr
 from hpe_core.losses import base_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
@@ -43,6 +43,7 @@ class Arrays:
         return self.pixels[row]
 
 
+BRIEF = (2, 4, 1e-3, "constant", 0, lightning_fabric.Fabric(accelerator="cpu", devices=1), 0)
 PLAIN = Views(SIZE, flip_p=0.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=4)
 FULL = Views(SIZE, flip_p=0.5, rotate_deg=15.0, photometric_p=0.5, blur_max_px=3, seed=4)
 
@@ -271,10 +272,19 @@ def test_distillation_reaches_the_teacher_it_can_express():
     assert history[-1]["loss"] < 0.6 * history[0]["loss"]
 
 
-def test_a_loss_that_is_not_finite_stops_the_training():
+def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_faces():
+    """And what was kept last is from before."""
+    arrays, rows = Arrays(12), np.arange(2, 10)
+    arrays.pyr_deg[5] = np.nan
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
-    with torch.no_grad():
-        network.regression_net.bias.fill_(float("nan"))
-    faces = TrainingFaces(Arrays(8), np.arange(8), PLAIN)
-    with pytest.raises(InputError, match="the loss is nan"):
-        fit(BaseTask(network), faces, 1, 4, 1e-3, "constant", 0, cpu(), 0)
+    with pytest.raises(NonFiniteLossError, match="the loss is nan") as error:
+        fit(BaseTask(network), TrainingFaces(arrays, rows, PLAIN), *BRIEF)
+    assert error.value.rows == [5]
+    progress, good = Kept(), TrainingFaces(Arrays(12), rows, PLAIN)
+    progress.left = 1
+    with pytest.raises(KilledError):
+        fit(BaseTask(network), good, *BRIEF, progress)
+    before = progress.file
+    with pytest.raises(NonFiniteLossError):
+        fit(BaseTask(network), TrainingFaces(arrays, rows, PLAIN), *BRIEF, progress)
+    assert progress.file == before
