@@ -45,7 +45,7 @@ class TargetSource(Protocol):
 
 
 class Progress(Protocol):
-    """Keeps the state of unfinished training: `io.work.Progress`, or a dictionary in a test."""
+    """Keeps the state of unfinished training: `io.work.Work`, or a dictionary in a test."""
 
     def load(self) -> dict[str, Any] | None: ...
 
@@ -240,7 +240,7 @@ def fit(
             history.append({"epoch": epoch + 1, **row})
             if progress:
                 states = {name: part.state_dict() for name, part in kept.items()}
-                progress.save({"history": history, **states}, f"epoch {epoch + 1} of {epochs}")
+                progress.save({"history": history, **states}, f"epoch {epoch + 1} of {epochs} is")
     return history
 
 

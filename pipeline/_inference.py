@@ -13,7 +13,6 @@ from hpe_core.ensemble import Windows
 from hpe_core.errors import InputError
 from hpe_core.inference import each_window
 from hpe_core.io.crops import Crops
-from hpe_core.io.shards import share_of
 from hpe_core.networks import Network
 from hpe_core.params.learning import Ensemble
 from hpe_core.params.machine import Compute
@@ -31,6 +30,11 @@ def windows_of(ensemble: Ensemble) -> Windows:
     return Windows(offset_grid(ensemble.K, ensemble.d), tuple(ensemble.turns_deg), ensemble.flip)
 
 
+def faces_a_batch(windows: Windows, compute: Compute) -> int:
+    """How many faces `each_window` computes together."""
+    return max(1, compute.infer_batch // len(windows))
+
+
 def window_probs_of(
     network: Network,
     crops: Crops,
@@ -41,7 +45,7 @@ def window_probs_of(
     phi_deg: NDArray[np.float32] | None = None,
     views: CropSource | None = None,
 ) -> Iterator[Tensor]:
-    """`each_window` at the crops' own input size, for this process's share of the rows.
+    """`each_window` at the crops' own input size.
 
     views: of the crops, jittered; the rows are then theirs. Raises InputError for offsets past the
     margin.
@@ -51,14 +55,13 @@ def window_probs_of(
             f"{crops.path}: its margin is {crops.format.margin} pixels, but K = {windows.reach} is "
             "asked for; raise crop.margin"
         )
-    faces = max(1, compute.infer_batch // len(windows))
     return each_window(
         network,
         views or crops,
-        share_of(rows, faces, fabric),
+        rows,
         windows,
         crops.format.size_hw,
         fabric,
         compute.infer_batch,
-        None if phi_deg is None else share_of(phi_deg, faces, fabric),
+        phi_deg,
     )

@@ -7,24 +7,28 @@ The rows are those of the crops, validation faces included, each in as many turn
 """
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpe_core.ensemble import average, view_turns
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
-from hpe_core.io.shards import gathered
+from hpe_core.io.shards import Arrays, in_shards
 from hpe_core.io.targets import TargetsOrigin, write_targets
+from hpe_core.io.work import unfinished
 from hpe_core.params.learning import Augment, Distill, Ensemble
 from hpe_core.params.loading import load
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._inference import window_probs_of, windows_of
+from pipeline._inference import faces_a_batch, window_probs_of, windows_of
 
 
-def main(*, params: Path, seed: int, crops: Path, network: Path, targets: Path) -> None:
+def main(*, params: Path, seed: int, crops: Path, network: Path, work: Path, targets: Path) -> None:
     grid, views = load(params, "ensemble", Ensemble), load(params, "distill", Distill).views
     rotate_deg = load(params, "augment", Augment).rotate_deg
     fabric, compute = start(params, grid.precision)
@@ -48,12 +52,19 @@ def main(*, params: Path, seed: int, crops: Path, network: Path, targets: Path) 
         views=views,
         rotate_deg=rotate_deg,
     )
-    batches = window_probs_of(base, source, rows, windows, fabric, compute, phi_deg.ravel())
-    means = (average(probs, base.spec) for probs in batches)
-    chunks = (tuple(part.cpu().numpy() for part in mean) for mean in means)
-    everything = gathered(targets, chunks, fabric)
-    if fabric.is_global_zero:
-        write_targets(targets, source.face_id, phi_deg, everything, origin)
+
+    def means(views: NDArray[np.int64]) -> Iterator[Arrays]:
+        turns_deg = phi_deg.ravel()[views]
+        probs = window_probs_of(base, source, rows[views], windows, fabric, compute, turns_deg)
+        for some in probs:
+            yield tuple(part.cpu().numpy() for part in average(some, base.spec))
+
+    computed_from = {**asdict(origin), "seed": seed}
+    with unfinished(work, targets, computed_from, fabric.is_global_zero) as kept:
+        batch = faces_a_batch(windows, compute)
+        everything = in_shards(kept, len(rows), batch, means, fabric)
+        if fabric.is_global_zero:
+            write_targets(targets, source.face_id, phi_deg, everything, origin)
 
 
 if __name__ == "__main__":
@@ -62,5 +73,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--network", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--targets", type=Path, required=True)
     run(main, parser)

@@ -6,7 +6,7 @@ The networks and their windows are those of `evaluate`; errors are means over th
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from hpe_core.ensemble import average
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
-from hpe_core.io.files import atomic
-from hpe_core.io.shards import gathered
+from hpe_core.io.files import atomic, sha256
+from hpe_core.io.shards import Arrays, in_shards
+from hpe_core.io.work import Work, unfinished
 from hpe_core.jitter import BoxJitter, JitteredCrops, box_jitters
 from hpe_core.metrics import absolute_error_deg, mae_deg
 from hpe_core.params.learning import Ensemble
@@ -25,34 +26,45 @@ from hpe_core.params.loading import load
 from hpe_core.params.results import Jitter
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._inference import sampled_rows, window_probs_of, windows_of
-from pipeline._predictions import candidates
+from pipeline._inference import faces_a_batch, sampled_rows, window_probs_of, windows_of
+from pipeline._predictions import Candidate, candidates
 
 
-def main(*, params: Path, crops: Path, networks: Path, jitter: Path) -> None:
-    settings = load(params, "jitter", Jitter)
-    windows = windows_of(load(params, "ensemble", Ensemble))
+def main(*, params: Path, crops: Path, networks: Path, work: Path, jitter: Path) -> None:
+    settings, grid = load(params, "jitter", Jitter), load(params, "ensemble", Ensemble)
     fabric, compute = start(params, settings.precision)
     source = Crops(crops)
     faces = sampled_rows(len(source), settings.max_faces, settings.seed)
     jitters = box_jitters(settings.shifts, settings.scales)
     size_hw = source.format.size_hw
-    views = JitteredCrops(source, jitters, size_hw, windows.margin(size_hw))
+    views = JitteredCrops(source, jitters, size_hw, windows_of(grid).margin(size_hw))
     rows = np.add.outer(faces * len(jitters), np.arange(len(jitters))).ravel()
-    parts = []
-    for each in candidates(params, networks):
+
+    def measured(each: Candidate, kept: Work) -> pd.DataFrame:
         network, _ = load_network(each.path)
-        batches = window_probs_of(network, source, rows, each.windows, fabric, compute, views=views)
-        averaged = (average(probs, network.spec) for probs in batches)
-        angles = ((pyr.cpu().numpy(),) for _, pyr, _ in averaged)
-        everything = [part for (part,) in gathered(jitter, angles, fabric)]
-        if fabric.is_global_zero:
-            parts.append(
-                errors_of(each.name, jitters, np.concatenate(everything), source.pyr_deg[faces])
+
+        def angles(some: NDArray[np.int64]) -> Iterator[Arrays]:
+            chosen = rows[some]
+            batches = window_probs_of(
+                network, source, chosen, each.windows, fabric, compute, views=views
             )
-    if fabric.is_global_zero:
-        with atomic(jitter) as temporary:
-            over_seeds(parts).to_csv(temporary, index=False)
+            for probs in batches:
+                yield (average(probs, network.spec)[1].cpu().numpy(),)
+
+        batch, name = faces_a_batch(each.windows, compute), f"{each.name}-{each.seed}"
+        everything = [part for (part,) in in_shards(kept, len(rows), batch, angles, fabric, name)]
+        if not fabric.is_global_zero:
+            return pd.DataFrame()
+        return errors_of(each.name, jitters, np.concatenate(everything), source.pyr_deg[faces])
+
+    every = list(candidates(params, networks))
+    inputs = {str(each.path): sha256(each.path) for each in every} | {"crops": sha256(crops)}
+    computed_from = {**settings.model_dump(), "ensemble": grid.model_dump(), "inputs": inputs}
+    with unfinished(work, jitter, computed_from, fabric.is_global_zero) as kept:
+        parts = [measured(each, kept) for each in every]
+        if fabric.is_global_zero:
+            with atomic(jitter) as temporary:
+                over_seeds(parts).to_csv(temporary, index=False)
 
 
 def errors_of(
@@ -85,5 +97,6 @@ if __name__ == "__main__":
     parser.add_argument("--params", type=Path, required=True)
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--networks", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--jitter", type=Path, required=True)
     run(main, parser)

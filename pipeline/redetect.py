@@ -13,9 +13,9 @@ import pandas as pd
 from hpe_core.boxes import scale, square
 from hpe_core.errors import InputError
 from hpe_core.io.detector import Detector
-from hpe_core.io.files import atomic, write_json
+from hpe_core.io.files import atomic, sha256, write_json
 from hpe_core.io.published import assign_published, published_file, read_published
-from hpe_core.io.redetection import UNREADABLE, detect_faces, unreadable_images
+from hpe_core.io.redetection import UNREADABLE, detect_faces, state_of, unreadable_images
 from hpe_core.io.tables import (
     ANNOTATED_BOX,
     BOX_COLUMNS,
@@ -24,6 +24,7 @@ from hpe_core.io.tables import (
     read_table,
     write_table,
 )
+from hpe_core.io.work import unfinished
 from hpe_core.params.faces import Boxes
 from hpe_core.params.loading import load
 from pipeline._cli import run
@@ -37,6 +38,7 @@ def main(
     source: Path,
     folder: Path,
     index: Path,
+    work: Path,
     boxes: Path,
     unmatched: Path,
     report: Path,
@@ -44,25 +46,48 @@ def main(
     rules = load(params, "boxes", Boxes)
     fabric, _ = start(params, "32-true")
     faces = read_table(index, list(INDEX_COLUMNS))
+    outputs = (boxes, unmatched, report)
     if rules.source == "published":
         lists = read_published(published_file(source, dataset))
         found, reasons = readable(*assign_published(faces, lists), folder)
-    else:
-        network = detector(source, rules)
-        found, reasons = detect_faces(faces, folder, network, rules.match_iou, boxes, fabric)
-    if not fabric.is_global_zero:
+        if fabric.is_global_zero:
+            write(faces, found, reasons, rules, *outputs)
         return
+    computed_from = {
+        **rules.model_dump(),
+        **{"detector_sha256": sha256(source), "index_sha256": sha256(index)},
+        "images": state_of(folder, set(faces["image"])),
+    }
+    with unfinished(work, boxes, computed_from, fabric.is_global_zero) as kept:
+        network = detector(source, rules)
+        found, reasons = detect_faces(faces, folder, network, rules.match_iou, kept, fabric)
+        if fabric.is_global_zero:
+            write(faces, found, reasons, rules, *outputs)
+
+
+def write(
+    faces: pd.DataFrame,
+    found: pd.DataFrame,
+    reasons: pd.Series,
+    rules: Boxes,
+    boxes: Path,
+    unmatched: Path,
+    report: Path,
+) -> None:
+    """The three outputs. found: rows of `faces` with boxes as found; reasons: of the others."""
     missing = faces.loc[reasons.index].assign(reason=reasons)
     if rules.unmatched == "annotated":
         found = pd.concat([found, annotated(missing)]).sort_index()
     if found.empty:
-        raise InputError(f"{source}: found none of the {len(faces)} faces in {folder}")
+        raise InputError(
+            f"{boxes}: found none of the {len(faces)} faces; is boxes.path meant for these images?"
+        )
     found = found.assign(**shaped(found, rules)).astype(BOX_COLUMNS)
     write_table(with_unmatched(faces, found), boxes)
     with atomic(unmatched) as temporary:
         missing[["face_id", "image", "reason"]].to_csv(temporary, index=False, lineterminator="\n")
     write_json(summary(faces, found), report)
-    print(f"{dataset}: {len(faces)} faces, {len(missing)} without a match")
+    print(f"{boxes.stem}: {len(faces)} faces, {len(missing)} without a match")
 
 
 def with_unmatched(faces: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
@@ -137,6 +162,7 @@ if __name__ == "__main__":
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--boxes", type=Path, required=True)
     parser.add_argument("--unmatched", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)

@@ -363,9 +363,10 @@ def test_born_again_command(project, capsys, monkeypatch):
         assert students_of[1]["base_sha256"] == sha256(by_round[0])
     params, crops, targets = (project / name for name in ("params.yaml", "c.h5", "again.h5"))
     paths = {"params": params, "seed": 2, "crops": crops, "targets": targets}
+    paths["work"] = project / "work"
     teach(**paths, network=project / "base-2.safetensors")
     places = {"network": project / "again.safetensors", "history": project / "again.csv"}
-    places |= {"weights": ROOT / "data/pretrained/none", "work": project / "work"}
+    places["weights"] = ROOT / "data/pretrained/none"
     born_again.distill.main(**paths, **places, backbone="resnet8")
     alone = (project / "again.safetensors").read_bytes()
     assert alone == taught[1]["targets"].with_suffix(".safetensors").read_bytes()

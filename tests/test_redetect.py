@@ -1,6 +1,7 @@
 """The redetect stage: every face of the index ends in the boxes or in the list of the others."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from PIL import Image
 from tiny_onnx import write_network
 
 from hpe_core.errors import InputError
-from hpe_core.io import redetection
+from hpe_core.io import detector, redetection, shards
 from hpe_core.io.tables import (
     ANNOTATED_BOX,
     BOX_COLUMNS,
@@ -80,6 +81,7 @@ def run(folder, source="net.onnx", kind="detector", **rules):
         source=folder / source,
         folder=folder / "corpus",
         index=folder / "index.parquet",
+        work=folder / "work",
         boxes=folder / "out" / "boxes.parquet",
         unmatched=folder / "out" / "unmatched.csv",
         report=folder / "out" / "report.json",
@@ -178,6 +180,45 @@ def test_an_unreadable_image_does_not_shift_the_others(corpus):
 def test_nothing_found_at_all_is_an_error(corpus):
     with pytest.raises(InputError, match="found none of the 6 faces"):
         run(corpus, score=0.95)
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_next_images(corpus, monkeypatch):
+    whole = run(corpus)
+    monkeypatch.setattr(shards, "ROWS", 1)  # a shard a batch of images
+    monkeypatch.setattr(detector, "BATCH", 1)
+    measure, measured = redetection.measure, []
+
+    def stop_at(count):
+        def stopping(annot_xyxy, *rest):
+            if len(measured) == count:
+                raise KeyboardInterrupt
+            measured.append(len(annot_xyxy))
+            return measure(annot_xyxy, *rest)
+
+        return stopping
+
+    monkeypatch.setattr(redetection, "measure", stop_at(2))
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(corpus)
+    assert "are saved, the next run goes on from there" in stop.value.__notes__[0]
+    before = len(measured)
+    monkeypatch.setattr(redetection, "measure", stop_at(None))
+    again = run(corpus)
+    images = pd.read_parquet(corpus / "index.parquet")["image"].nunique()
+    assert before == 2
+    assert len(measured) < before + images - 1, "what was done was done again"
+    pd.testing.assert_frame_equal(again[0], whole[0])
+    pd.testing.assert_frame_equal(again[1], whole[1])
+    assert [path.suffix for path in (corpus / "work").iterdir()] == [".lock"]
+
+
+def test_a_changed_image_starts_anew(corpus):
+    names = sorted(path.name for path in (corpus / "corpus").iterdir())
+    before = redetection.state_of(corpus / "corpus", names)
+    assert redetection.state_of(corpus / "corpus", [*names, "absent.png"]) == before
+    path = corpus / "corpus" / names[0]
+    os.utime(path, ns=(0, 1))
+    assert redetection.state_of(corpus / "corpus", names) != before
 
 
 # --- published boxes -----------------------------------------------------------------------------

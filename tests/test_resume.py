@@ -1,4 +1,4 @@
-"""Training stages that are killed and started again end with the bytes of an undisturbed run."""
+"""Stages that are killed and started again end with the bytes of an undisturbed run."""
 
 import random
 import re
@@ -16,51 +16,72 @@ import yaml
 from tiny_project import ROOT
 
 from hpe_core.bins import BinSpec
+from hpe_core.io.checkpoints import save_network
 from hpe_core.io.crops import CropFormat, encode, write_crops
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import TargetsOrigin, write_targets
+from hpe_core.networks import BaseNet
+from hpe_core.training import seeded
 
 PX, MARGIN, N, EPOCHS = 16, 4, 32, 60
+MANY = 5000  # faces, for several shards
 SPEC = BinSpec(3.0)
 NONE = ROOT / "data/pretrained/none"
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """Params, crops and targets of no meaning."""
-    folder, rng = tmp_path_factory.mktemp("inputs"), np.random.default_rng(0)
+def write_faces(path: Path, count: int) -> list[str]:
+    rng = np.random.default_rng(0)
     side = PX + 2 * MARGIN
     form = CropFormat(PX, PX, MARGIN, "enlarged", "replicate", "raw", 95)
-    table = pd.DataFrame(rng.uniform(-50, 50, (N, 3)), columns=["pitch", "yaw", "roll"])
-    table = table.assign(face_id=[str(i) for i in range(N)], validation=False)
+    table = pd.DataFrame(rng.uniform(-50, 50, (count, 3)), columns=["pitch", "yaw", "roll"])
+    table = table.assign(face_id=[str(i) for i in range(count)], validation=False)
     table["group"] = table["face_id"]
-    pixels = rng.integers(0, 256, (N, side, side, 3), dtype=np.uint8)
-    write_crops(folder / "c.h5", table, (encode(c, form) for c in pixels), form, "f" * 64)
+    pixels = rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    write_crops(path, table, (encode(crop, form) for crop in pixels), form, "f" * 64)
+    return table["face_id"].tolist()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Params, crops, a network and targets of no meaning."""
+    folder = tmp_path_factory.mktemp("inputs")
+    ids = write_faces(folder / "c.h5", N)
+    write_faces(folder / "many.h5", MANY)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     for section in ("base", "distill"):
         params[section] |= {"epochs": EPOCHS, "batch": 8, "schedule": "cosine"}
     params["base"]["backbone"] = "resnet8"
-    params["compute"] |= {"device": "cpu", "workers": 1}
+    params["ensemble"] |= {"K": 0, "d": 1, "turns_deg": [0.0], "flip": True}
+    params["sweep"] |= {"K_max": 0, "max_faces": None}
+    params["compute"] |= {"device": "cpu", "workers": 1, "infer_batch": 100}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    network = seeded(lambda: BaseNet("resnet8", [SPEC]), 0)
+    save_network(network, folder / "base.safetensors", "resnet8", (PX, PX), {})
     grid = params["ensemble"]
     origin = TargetsOrigin(
-        K=grid["K"], d=grid["d"], S=18, bin_deg=3.0, theta_deg=99.0, n_bins=SPEC.n_bins,
+        K=grid["K"], d=grid["d"], S=2, bin_deg=3.0, theta_deg=99.0, n_bins=SPEC.n_bins,
         base_sha256="b" * 64, crops_sha256=sha256(folder / "c.h5"), precision=grid["precision"],
         turns_deg=grid["turns_deg"], flip=grid["flip"], views=1,
         rotate_deg=params["augment"]["rotate_deg"],
     )  # fmt: skip
-    probs = torch.softmax(torch.randn(N, 3, SPEC.n_bins), -1).numpy()
-    rest = np.zeros((N, 3), np.float32)
-    ids, upright = table["face_id"].tolist(), np.zeros((N, 1), np.float32)
+    generator = torch.Generator().manual_seed(0)
+    probs = torch.softmax(torch.randn(N, 3, SPEC.n_bins, generator=generator), -1).numpy()
+    rest, upright = np.zeros((N, 3), np.float32), np.zeros((N, 1), np.float32)
     write_targets(folder / "t.h5", ids, upright, [(probs, rest, rest)], origin)
     return folder
 
 
 def command(inputs: Path, stage: str, out: Path, work: Path) -> list[str]:
-    own = {"train_base": [], "distill": ["--backbone", "resnet8", "--targets", inputs / "t.h5"]}
-    shared = ["--params", inputs / "params.yaml", "--crops", inputs / "c.h5", "--seed", "1"]
-    places = ["--weights", NONE, "--work", work, "--network", out / "n.safetensors"]
-    line = [*shared, *own[stage], *places, "--history", out / "h.csv"]
+    trained = ["--crops", inputs / "c.h5", "--seed", "1", "--weights", NONE]
+    trained += ["--network", out / "n.safetensors", "--history", out / "h.csv"]
+    measured = ["--crops", inputs / "many.h5", "--network", inputs / "base.safetensors"]
+    own = {
+        "train_base": trained,
+        "distill": [*trained, "--backbone", "resnet8", "--targets", inputs / "t.h5"],
+        "ensemble": [*measured, "--seed", "1", "--targets", out / "t.h5"],
+        "sweep": [*measured, "--sweep", out / "s.h5"],
+    }
+    line = ["--params", inputs / "params.yaml", "--work", work, *own[stage]]
     return [sys.executable, "-m", f"pipeline.{stage}", *map(str, line)]
 
 
@@ -68,35 +89,44 @@ def started(line: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(line, cwd=ROOT, text=True, stderr=subprocess.PIPE)
 
 
-def wait_for_epochs(process: subprocess.Popen[str], work: Path, epochs: int) -> None:
-    """Until so many more states were written, or the process is done."""
+def wait_for_states(process: subprocess.Popen[str], work: Path, states: int) -> None:
+    """Until so many more states or shards were written, or the process is done."""
     seen = None
-    while epochs and process.poll() is None:
-        states = [path.stat().st_mtime_ns for path in work.glob("*.pt")]
-        if states and states != seen:
-            seen, epochs = states, epochs - 1
+    while states and process.poll() is None:
+        found = [*work.glob("*/state.pt"), *work.glob("*/*.npz")]
+        times = [path.stat().st_mtime_ns for path in found]
+        if times and times != seen:
+            seen, states = times, states - 1
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("stage", ["train_base", "distill"])
-def test_killed_at_any_moment(inputs, tmp_path, stage):
+@pytest.mark.parametrize(
+    ("stage", "kills", "states"),
+    [
+        pytest.param("train_base", 4, (2, 12), id="train_base"),
+        pytest.param("distill", 3, (2, 12), id="distill"),
+        pytest.param("ensemble", 2, (2, 3), id="ensemble"),
+        pytest.param("sweep", 2, (2, 3), id="sweep"),
+    ],
+)
+def test_killed_at_any_moment(inputs, tmp_path, stage, kills, states):
     work, whole, killed = tmp_path / "work", tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(inputs, stage, whole, tmp_path / "w"), cwd=ROOT, check=True)
-    chance, starts, kills = random.Random(3), 0, 0
-    while not (killed / "n.safetensors").exists():
+    chance = random.Random(3)
+    for _ in range(kills):
         process = started(command(inputs, stage, killed, work))
-        starts += 1
-        if kills < 4:
-            wait_for_epochs(process, work, chance.randrange(2, 12))
-            time.sleep(chance.uniform(0, 0.05))
-            process.kill()
+        wait_for_states(process, work, chance.randrange(*states))
+        time.sleep(chance.uniform(0, 0.05))
+        process.kill()
         _, errors = process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-        assert process.returncode in (0, -signal.SIGKILL), errors
-        assert starts <= 6, "no progress was kept"
-    assert kills == 4
-    for name in ("n.safetensors", "h.csv"):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+        assert process.returncode == -signal.SIGKILL, f"not killed: {errors}"
+    process = started(command(inputs, stage, killed, work))
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    for everything in (EPOCHS * N // 8, MANY):  # batches, faces
+        assert f" 0/{everything} " not in errors, f"no progress was kept: {errors}"
+    for path in whole.iterdir():
+        assert (killed / path.name).read_bytes() == path.read_bytes(), path.name
     assert [path.suffix for path in work.iterdir()] == [".lock"], "finished work was left behind"
 
 
@@ -104,15 +134,15 @@ def test_killed_at_any_moment(inputs, tmp_path, stage):
 def test_stopped_by_a_signal(inputs, tmp_path, number):
     work, line = tmp_path / "work", command(inputs, "train_base", tmp_path, tmp_path / "work")
     process = started(line)
-    wait_for_epochs(process, work, 3)
+    wait_for_states(process, work, 3)
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith(f"stopped: {tmp_path / 'n.safetensors'}: epoch "), errors
-    assert last.endswith(f" of {EPOCHS} is saved, and the next run goes on from there")
-    assert list(work.glob("*.pt"))
+    assert last.endswith(f" of {EPOCHS} is saved, the next run goes on from there")
+    assert list(work.glob("*/state.pt"))
 
 
 def test_a_run_that_diverges_names_the_faces(inputs, tmp_path):

@@ -5,11 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core.io.shards import blocks, gathered, share_of
+from hpe_core.io import shards
+from hpe_core.io.shards import blocks, in_shards, share_of
+from hpe_core.io.work import Work
 
 
-def process(rank: int, world: int) -> SimpleNamespace:
-    return SimpleNamespace(global_rank=rank, world_size=world, is_global_zero=rank == 0)
+def process(rank: int = 0, world: int = 1) -> SimpleNamespace:
+    return SimpleNamespace(
+        global_rank=rank, world_size=world, is_global_zero=rank == 0, barrier=lambda: None
+    )
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 100])
@@ -38,16 +42,73 @@ def test_nothing_has_no_blocks():
     assert list(blocks([], 4)) == []
 
 
-def test_shards_of_a_killed_run_are_removed(tmp_path):
-    (tmp_path / ".out.shards").mkdir()
-    (tmp_path / ".out.shards/00000-0000000.npz").write_bytes(b"old")
-    assert list(gathered(tmp_path / "out", [], process(0, 1))) == []
-    assert list(tmp_path.iterdir()) == []
+class KilledError(Exception):
+    pass
 
 
-def test_one_process_passes_its_parts_on_as_they_come(tmp_path):
-    parts = ((np.full(2, i),) for i in range(3))
-    stream = gathered(tmp_path / "out", parts, process(0, 1))
-    assert next(stream)[0].tolist() == [0, 0]
-    assert next(parts)[0].tolist() == [1, 1]  # not read ahead
-    assert list(tmp_path.iterdir()) == []
+class Squares:
+    """Numbers of items → their squares, a part a batch; killed after so many batches."""
+
+    def __init__(self, batch: int, killed_after: int | None = None) -> None:
+        self.batch, self.left, self.batches = batch, killed_after, []
+
+    def __call__(self, items):
+        for start in range(0, len(items), self.batch):
+            if self.left == 0:
+                raise KilledError
+            self.left = None if self.left is None else self.left - 1
+            some = items[start : start + self.batch]
+            self.batches.append(some.tolist())
+            yield some**2, np.array([str(item) for item in some])
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 23, 24, 25])
+def test_items_come_back_in_their_order(tmp_path, monkeypatch, n):
+    monkeypatch.setattr(shards, "ROWS", 8)
+    work = Work(tmp_path / "w", first=True)
+    found = list(in_shards(work, n, 3, Squares(3), process()))
+    values = np.concatenate([v for v, _ in found]) if n else []
+    np.testing.assert_array_equal(values, np.arange(n) ** 2)
+    assert [len(v) for v, _ in found] == [9] * (n // 9) + ([n % 9] if n % 9 else [])
+
+
+def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "ROWS", 8)  # 9 with batches of 3
+    work, batches = Work(tmp_path / "w", first=True), []
+    for killed_after in (2, 4, 5):  # batches of 3: nothing, one, one more shard
+        squares = Squares(3, killed_after)
+        with pytest.raises(KilledError):
+            in_shards(work, 31, 3, squares, process())
+        batches.append(squares.batches[0][0])
+    assert batches == [0, 0, 9]
+    assert work.kept == "18 of 31 are saved, the next run goes on from there"
+    last = Squares(3)
+    found = list(in_shards(work, 31, 3, last, process()))
+    assert [batch[0] for batch in last.batches] == [18, 21, 24, 27, 30]
+    np.testing.assert_array_equal(np.concatenate([v for v, _ in found]), np.arange(31) ** 2)
+    assert np.concatenate([t for _, t in found]).tolist() == [str(item) for item in range(31)]
+    again = Squares(3)
+    assert len(list(in_shards(work, 31, 3, again, process()))) == len(found)
+    assert again.batches == []
+
+
+def test_shards_of_other_batches_processes_and_items_are_left_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "ROWS", 8)
+    work = Work(tmp_path / "w", first=True)
+    with pytest.raises(KilledError):
+        in_shards(work, 31, 3, Squares(3, 4), process())
+    for batch, world, name in ((4, 1, "all"), (3, 2, "all"), (3, 1, "others")):
+        ranks = reversed(range(world))  # the first puts together, so it comes last
+        parts = [
+            list(in_shards(work, 31, batch, Squares(batch), process(rank, world), name))
+            for rank in ranks
+        ]
+        np.testing.assert_array_equal(np.concatenate([v for v, _ in parts[-1]]), np.arange(31) ** 2)
+
+
+def test_several_processes_put_theirs_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "ROWS", 8)
+    work = Work(tmp_path / "w", first=True)
+    parts = [list(in_shards(work, 31, 3, Squares(3), process(rank, 3))) for rank in (2, 1, 0)]
+    assert parts[:2] == [[], []]
+    np.testing.assert_array_equal(np.concatenate([v for v, _ in parts[2]]), np.arange(31) ** 2)

@@ -70,6 +70,7 @@ def run_all(root: Path, corpora: Path) -> None:
         )
         redetect.main(
             params=params, dataset=name, source=DETECTOR, folder=folder, index=table,
+            work=root.parent / "work",
             boxes=root / f"boxes/{name}.parquet", unmatched=root / f"boxes/{name}.csv",
             report=root / f"metrics/boxes/{name}.json",
         )  # fmt: skip
@@ -92,29 +93,33 @@ def run_all(root: Path, corpora: Path) -> None:
             **data,
             seed=seed,
             weights=NONE,
-            work=root / "work",
+            work=root.parent / "work",
             network=base,
             history=root / f"history/base-{seed}.csv",
         )
-        ensemble.main(**data, seed=seed, network=base, targets=targets)
+        ensemble.main(**data, seed=seed, network=base, work=root.parent / "work", targets=targets)
         distill.main(
             **data, backbone="resnet8", seed=seed, targets=targets, weights=NONE,
-            work=root / "work", network=root / f"models/p2/kd-resnet8-{seed}.safetensors",
+            work=root.parent / "work", network=root / f"models/p2/kd-resnet8-{seed}.safetensors",
             history=root / f"history/kd-{seed}.csv",
         )  # fmt: skip
     validate.main(
         **data, networks=root / "models/p2", metrics=root / "metrics/validation/p2.json",
         calibration=root / "metrics/calibration/p2.csv",
     )  # fmt: skip
-    sweep.main(**test_data, network=root / "models/p2/base-1.safetensors", sweep=root / "sweep.h5")
+    sweep.main(
+        **test_data, network=root / "models/p2/base-1.safetensors", work=root.parent / "work",
+        sweep=root / "sweep.h5",
+    )  # fmt: skip
     evaluate.main(
         **test_data, sweep=root / "sweep.h5", networks=root / "models/p2",
         calibration=root / "metrics/calibration/p2.csv", predictions=root / "predictions.parquet",
         **evaluated(root / "metrics"),
     )  # fmt: skip
     jitter.main(
-        **test_data, networks=root / "models/p2", jitter=root / "metrics/jitter/p2-AFLW.csv"
-    )
+        **test_data, networks=root / "models/p2", work=root.parent / "work",
+        jitter=root / "metrics/jitter/p2-AFLW.csv",
+    )  # fmt: skip
     examples.main(
         **test_data, test="p2-AFLW", seed=1, predictions=root / "predictions.parquet",
         figure=root / "examples.png",
@@ -360,7 +365,7 @@ def test_a_box_moved_by_a_pixel_is_an_offset_of_the_sweep(done, tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     jitter.main(
         params=tmp_path / "params.yaml", crops=done / "crops/test.h5",
-        networks=done / "models/p2", jitter=tmp_path / "j.csv",
+        networks=done / "models/p2", work=tmp_path / "work", jitter=tmp_path / "j.csv",
     )  # fmt: skip
     rows = pd.read_csv(tmp_path / "j.csv").query("network == 'base' and kind == 'shift'")
     found = rows.set_index(["direction", "level"])["mae"]
@@ -507,15 +512,21 @@ def launched(processes: int, stage: str, **arguments: object) -> None:
     assert run.returncode == 0, run.stderr[-3000:]
 
 
+def left_of(work: Path) -> list[str]:
+    """What lies in the folder of unfinished work, by suffix."""
+    return [path.suffix for path in work.iterdir()]
+
+
 def test_two_processes_detect_the_same_bytes(done, corpora, tmp_path):
     launched(
         2, "redetect", params=done / "params.yaml", dataset="AFLW", source=DETECTOR,
-        folder=corpora / "AFLW", index=done / "index/AFLW.parquet", boxes=tmp_path / "b.parquet",
+        folder=corpora / "AFLW", index=done / "index/AFLW.parquet", work=tmp_path / "work",
+        boxes=tmp_path / "b.parquet",
         unmatched=tmp_path / "u.csv", report=tmp_path / "r.json",
     )  # fmt: skip
     assert (tmp_path / "b.parquet").read_bytes() == (done / "boxes/AFLW.parquet").read_bytes()
     assert (tmp_path / "u.csv").read_bytes() == (done / "boxes/AFLW.csv").read_bytes()
-    assert len(list(tmp_path.iterdir())) == 3, "shards were left behind"
+    assert left_of(tmp_path / "work") == [".lock"], "shards were left behind"
 
 
 @pytest.mark.parametrize(
@@ -531,22 +542,23 @@ def test_two_processes_write_the_same_bytes(done, tmp_path, stage, crops, output
     for processes, path in outputs.items():
         launched(
             processes, stage, params=done / "params.yaml", crops=done / "crops" / crops,
-            network=done / "models/p2/base-1.safetensors", **{output: path}, **more,
+            network=done / "models/p2/base-1.safetensors", work=tmp_path / "work",
+            **{output: path}, **more,
         )  # fmt: skip
     assert outputs[2].read_bytes() == outputs[1].read_bytes()
-    assert sorted(tmp_path.iterdir()) == list(outputs.values()), "shards were left behind"
+    assert set(left_of(tmp_path / "work")) == {".lock"}, "shards were left behind"
 
 
 def test_two_processes_measure_the_same_jitter(done, tmp_path):
     launched(
         2, "jitter", params=done / "params.yaml", crops=done / "crops/test.h5",
-        networks=done / "models/p2", jitter=tmp_path / "j.csv",
+        networks=done / "models/p2", work=tmp_path / "work", jitter=tmp_path / "j.csv",
     )  # fmt: skip
     found, expected = (
         pd.read_csv(path) for path in (tmp_path / "j.csv", done / "metrics/jitter/p2-AFLW.csv")
     )
     pd.testing.assert_frame_equal(found, expected, atol=1e-3)
-    assert [path.name for path in tmp_path.iterdir()] == ["j.csv"], "shards were left behind"
+    assert left_of(tmp_path / "work") == [".lock"], "shards were left behind"
 
 
 def test_two_processes_train_the_same_network(done, tmp_path):

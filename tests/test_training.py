@@ -138,7 +138,7 @@ def test_training_that_was_killed_ends_with_the_same_bytes(schedule, workers):
         progress.left = left
         with pytest.raises(KilledError):
             run(progress)
-    assert progress.words == "epoch 4 of 5"
+    assert progress.words == "epoch 4 of 5 is"
     network, history = run(progress)
     assert history == expected
     for name, value in whole.state_dict().items():

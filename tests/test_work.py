@@ -22,7 +22,7 @@ def at(tmp_path, output, value, first=True):
 
 def stopped(tmp_path, output, value, number, error=RuntimeError):
     with pytest.raises(error), at(tmp_path, output, value) as progress:
-        progress.save({"number": number, "weights": torch.arange(3.0)}, f"epoch {number} of 9")
+        progress.save({"number": number, "weights": torch.arange(3.0)}, f"epoch {number} of 9 is")
         raise error
 
 
@@ -91,7 +91,7 @@ def test_a_process_that_dies_lets_go(tmp_path, output):
 def test_only_the_first_of_several_processes_writes(tmp_path, output):
     stopped(tmp_path, output, 1, 3)
     with at(tmp_path, output, 1, first=False) as progress:
-        progress.save({"number": 4}, "epoch 4 of 9")
+        progress.save({"number": 4}, "epoch 4 of 9 is")
         assert progress.load()["number"] == 3
     with at(tmp_path, output, 1) as progress:
         assert progress.load()["number"] == 3
@@ -99,7 +99,7 @@ def test_only_the_first_of_several_processes_writes(tmp_path, output):
 
 def test_a_damaged_state_is_named(tmp_path, output):
     stopped(tmp_path, output, 1, 3)
-    (path,) = (tmp_path / "work").glob("*.pt")
+    (path,) = (tmp_path / "work").glob("*/state.pt")
     path.write_bytes(path.read_bytes()[:400])
     with (
         pytest.raises(InputError, match=rf"{path.name}: unfinished work is damaged; delete it"),
@@ -108,7 +108,7 @@ def test_a_damaged_state_is_named(tmp_path, output):
         progress.load()
 
 
-GOES_ON = "base-1.safetensors: epoch 3 of 9 is saved, and the next run goes on from there"
+GOES_ON = "base-1.safetensors: epoch 3 of 9 is saved, the next run goes on from there"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_an_interruption_says_what_was_saved(tmp_path, output, saved, words):
     with pytest.raises(KeyboardInterrupt) as stop, at(tmp_path, output, 1) as progress:
         progress.load()
         if saved == "now":
-            progress.save({}, "epoch 3 of 9")
+            progress.save({}, "epoch 3 of 9 is")
         raise KeyboardInterrupt
     (note,) = stop.value.__notes__
     assert note.endswith(words)

@@ -1,8 +1,9 @@
 """Every face of an index, looked for in its image: read ahead, detect, match."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -16,8 +17,9 @@ from tqdm import tqdm
 from hpe_core.errors import UnreadableImageError
 from hpe_core.io.detector import NOTHING, Detections, Detector, Prepared
 from hpe_core.io.images import read_image
-from hpe_core.io.shards import gathered, share_of
+from hpe_core.io.shards import Arrays, in_shards
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX
+from hpe_core.io.work import Work
 from hpe_core.matching import match, why_unmatched
 
 IN_FLIGHT = 32  # images read ahead of the network: bounds the memory
@@ -32,7 +34,7 @@ def detect_faces(
     folder: Path,
     detector: Detector,
     min_iou: float,
-    boxes: Path,
+    work: Work,
     fabric: lightning_fabric.Fabric,
 ) -> tuple[pd.DataFrame, pd.Series]:
     """The rows of `faces` that were found, with their box columns, and row → reason for the others.
@@ -40,13 +42,24 @@ def detect_faces(
     faces: an index (io/tables.py); folder: what its `image` is relative to; min_iou: overlap with
     the annotated box below which a detection is another face. Boxes are the detector's own.
     Each image is decoded once, however many faces it holds. An unreadable image is a reason.
-    Several processes share the images; the first gets all faces, the others none. boxes: the file
-    that the first will write.
+    Several processes share the images; the first gets all faces, the others none. work: where
+    images that are done are kept.
     """
     measured = np.full((len(faces), len(MEASURED)), np.nan)
     reasons = np.full(len(faces), "", dtype=object)
-    own = measure_images(faces, folder, detector, min_iou, fabric)
-    for rows, values, texts in gathered(boxes, own, fabric):
+    by_image = faces.groupby("image", sort=False).indices
+    rows_of = {str(name): np.asarray(rows) for name, rows in by_image.items()}
+    names = np.array(list(rows_of))
+
+    def measure_some(some: NDArray[np.int64]) -> Iterator[Arrays]:
+        hidden = not fabric.is_global_zero
+        with tqdm(total=len(some), unit="image", desc=folder.name, disable=hidden) as bar:
+            own = names[some].tolist()
+            for part in measure_images(faces, rows_of, folder, own, detector, min_iou):
+                yield part
+                bar.update(min(detector.batch, len(own) - bar.n))
+
+    for rows, values, texts in in_shards(work, len(names), detector.batch, measure_some, fabric):
         measured[rows], reasons[rows] = values, texts
     table = faces.assign(box_source="detected")
     table[MEASURED] = measured
@@ -56,26 +69,38 @@ def detect_faces(
 
 def measure_images(
     faces: pd.DataFrame,
+    rows_of: Mapping[str, NDArray[np.int64]],
     folder: Path,
+    names: Sequence[str],
     detector: Detector,
     min_iou: float,
-    fabric: lightning_fabric.Fabric,
-) -> Iterator[tuple[NDArray, ...]]:
-    """Image by image of this process's share: rows of `faces`, their `MEASURED` and reasons."""
-    rows_of = faces.groupby("image", sort=False).indices
+) -> Iterator[Arrays]:
+    """The detector's batches of images: rows of `faces`, their `MEASURED` and reasons."""
     annot_xyxy = faces[ANNOTATED_BOX].to_numpy()
-    names = share_of([str(name) for name in rows_of], detector.batch, fabric)
-    hidden = not fabric.is_global_zero
-    with tqdm(total=len(names), unit="image", desc=folder.name, disable=hidden) as bar:
-        for name, image, found in detected(folder, names, detector):
-            rows = np.asarray(rows_of[name])
+    images = detected(folder, names, detector)
+    while batch := list(islice(images, detector.batch)):
+        parts = []
+        for name, image, found in batch:
+            rows = rows_of[name]
             if isinstance(image, UnreadableImageError):
                 values = np.full((len(rows), len(MEASURED)), np.nan)
                 texts = [UNREADABLE + image.reason] * len(rows)
             else:
                 values, texts = measure(annot_xyxy[rows], found, image.size_wh, min_iou)
-            yield rows, values, np.array(texts, dtype=np.str_)
-            bar.update()
+            parts.append((rows, values, np.array(texts, dtype=np.str_)))
+        yield tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def state_of(folder: Path, names: Iterable[str]) -> str:
+    """A digest of the images' sizes and times of change: where it is equal, so are they."""
+    digest = sha256()
+    for name in sorted(names):
+        try:
+            found = (folder / name).stat()
+        except OSError:  # missing: the reader says so
+            continue
+        digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def measure(

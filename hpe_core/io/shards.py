@@ -1,13 +1,14 @@
-"""Work that several processes share, put together by the first of them.
+"""Work in shards: whole batches, kept as they are done, shared by several processes.
 
 Each process computes a run of whole batches, so that every batch holds what it would in one process
-and its numbers come out the same to the last bit. What it computes goes through files beside the
-output: nothing is gathered in memory, and processes on several machines need no more than the
-file system they share.
+and its numbers come out the same to the last bit; a shard ends where a batch does, so that work
+which goes on after a kill has the same batches, too. Shards lie in the folder of unfinished work:
+nothing is gathered in memory, and processes on several machines need no more than the file system
+they share.
 """
 
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +16,13 @@ import lightning_fabric
 import numpy as np
 from numpy.typing import NDArray
 
+from hpe_core.io.files import atomic
+from hpe_core.io.work import Work
+
 Arrays = tuple[NDArray, ...]
 Items = TypeVar("Items", NDArray, list)
 
-ROWS = 1024  # of a shard's file
+ROWS = 1024  # of a shard, at least
 
 
 def share_of(items: Items, batch: int, fabric: lightning_fabric.Fabric) -> Items:
@@ -31,34 +35,42 @@ def share_of(items: Items, batch: int, fabric: lightning_fabric.Fabric) -> Items
     return items[first:last]
 
 
-def gathered(
-    output: Path, parts: Iterable[Arrays], fabric: lightning_fabric.Fabric
+def in_shards(
+    work: Work,
+    count: int,
+    batch: int,
+    compute: Callable[[NDArray[np.int64]], Iterable[Arrays]],
+    fabric: lightning_fabric.Fabric,
+    name: str = "all",
 ) -> Iterator[Arrays]:
-    """All processes' parts, in their order, for the first process; nothing for the others.
+    """All of `count` items' arrays, in their order, for the first process; nothing for the others.
 
-    Every process must call it. output: the file that the first process will write; shards lie
-    beside it until it has read them. parts: this process's share of the work, arrays of as many
-    rows each, no objects among them. A single process passes them on as they come.
+    Every process must call it. compute: numbers of items → one part a batch of them, arrays of as
+    many rows each, no objects among them. It is asked only for what no shard holds. name: of these
+    items, where an output is made of several such sets.
     """
-    folder = output.with_name(f".{output.name}.shards")
-    if fabric.is_global_zero:
-        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    if fabric.world_size == 1:
-        return iter(parts)
-    if fabric.is_global_zero:
-        folder.mkdir(parents=True)
+    own = share_of(np.arange(count), batch, fabric)
+    size = -(-ROWS // batch)  # batches of a shard
+    pattern = f"{name}-{fabric.world_size}x{batch}-"
+    prefix = f"{pattern}{fabric.global_rank:05d}-"
+    number = len(list(work.folder.glob(f"{prefix}*.npz")))
+    left = own[number * size * batch :]
+    parts = iter(compute(left) if len(left) else ())
+    while some := list(islice(parts, size)):
+        columns = [np.concatenate(column) for column in zip(*some, strict=True)]
+        path = work.folder / f"{prefix}{number:07d}.npz"
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, *columns)
+        number += 1
+        work.says(f"{min(number * size * batch, len(own))} of {len(own)} are")
     fabric.barrier()
-    for number, arrays in enumerate(blocks(parts, ROWS)):
-        np.savez(folder / f"{fabric.global_rank:05d}-{number:07d}.npz", *arrays)
-    fabric.barrier()
-    return _read_and_remove(folder) if fabric.is_global_zero else iter(())
+    return _read(work.folder, pattern) if fabric.is_global_zero else iter(())
 
 
-def _read_and_remove(folder: Path) -> Iterator[Arrays]:
-    for path in sorted(folder.iterdir()):
+def _read(folder: Path, pattern: str) -> Iterator[Arrays]:
+    for path in sorted(folder.glob(f"{pattern}*.npz")):
         with np.load(path) as shard:
             yield tuple(shard[name] for name in shard.files)
-    shutil.rmtree(folder)
 
 
 def blocks(parts: Iterable[Arrays], rows: int) -> Iterator[Arrays]:

@@ -2,7 +2,7 @@
 
 Rows are written as they come and read as they are asked for: memory does not grow with the corpus.
 The file has a temporary name until it is whole: HDF5 files written in place are lost or silently
-zeroed when a process dies. A teacher that is killed starts again.
+zeroed when a process dies.
 """
 
 from collections.abc import Iterable

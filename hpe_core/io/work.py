@@ -1,17 +1,18 @@
 """Unfinished work: how far a stage had come, kept for its next start.
 
-DVC deletes a stage's outputs before it runs, so this lies elsewhere: one file an output, in a
-folder that git ignores. Its name has a digest of everything the work was computed from, so changed
-parameters, inputs, code or packages start anew. It is written whole or not at all, and goes when
-the output is written.
+DVC deletes a stage's outputs before it runs, so this lies elsewhere: a folder an output, below one
+that git ignores. Its name has a digest of everything the work was computed from, so changed
+parameters, inputs, code or packages start anew. Its files are written whole or not at all, and it
+goes when the output is written.
 """
 
 import fcntl
 import importlib.metadata
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,43 +23,46 @@ from hpe_core.errors import InputError
 from hpe_core.io import files
 
 
-class Progress:
-    """The state of unfinished work, replaced as it goes on.
+class Work:
+    """The folder of one output's unfinished work, shared by all processes.
 
-    A state is a mapping of tensors and plain values. Of several processes all read it; the first
-    (`writes`) keeps it.
+    Training keeps a state here, a mapping of tensors and plain values that is replaced as it goes
+    on; of several processes the first writes it. Other stages keep `shards`.
     """
 
-    def __init__(self, path: Path, writes: bool) -> None:
-        self.path, self.writes = path, writes
+    def __init__(self, folder: Path, first: bool) -> None:
+        self.folder, self.first = folder, first
         self.kept = "nothing is saved"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def says(self, kept: str) -> None:
+        """kept: what is saved, in words, for the line that an interrupted stage prints."""
+        self.kept = f"{kept} saved, the next run goes on from there"
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last; None where nothing was."""
-        if not self.path.exists():
+        """The state that was saved last; None where none was."""
+        path = self.folder / "state.pt"
+        if not path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises whatever the damage makes of it
-            raise InputError(
-                f"{self.path}: unfinished work is damaged; delete it ({error})"
-            ) from error
-        self.kept = state.pop("kept")
+            raise InputError(f"{path}: unfinished work is damaged; delete it ({error})") from error
+        self.says(state.pop("kept"))
         return state
 
     def save(self, state: Mapping[str, Any], kept: str) -> None:
-        """kept: what this state holds, in words, for the line that an interrupted stage prints."""
-        kept = f"{kept} is saved, and the next run goes on from there"
-        if self.writes:
-            with files.atomic(self.path) as temporary:
+        """kept: as for `says`."""
+        if self.first:
+            with files.atomic(self.folder / "state.pt") as temporary:
                 torch.save({**state, "kept": kept}, temporary)
-        self.kept = kept
+        self.says(kept)
 
 
 @contextmanager
 def unfinished(
     folder: Path, output: Path, computed_from: Mapping[str, Any], first: bool
-) -> Iterator[Progress]:
+) -> Iterator[Work]:
     """Work at an output: kept where the block fails or is stopped, removed where it succeeds.
 
     computed_from: JSON-able; all that the output depends on besides code and packages. first: the
@@ -66,20 +70,20 @@ def unfinished(
     output. An interruption gets a note of what was saved.
     """
     stem = f"{output.parent.name}-{output.stem}"
-    path = folder / f"{stem}.{fingerprint(computed_from)}.pt"
-    progress = Progress(path, first)
-    with _locked(folder / f"{stem}.lock", output) if first else _nothing():
+    own = folder / f"{stem}.{fingerprint(computed_from)}"
+    with _locked(folder / f"{stem}.lock", output) if first else nullcontext():
         if first:
-            for other in folder.glob(f"{stem}.*.pt"):
-                if other != path:
-                    other.unlink()
+            for other in folder.glob(f"{stem}.*/"):
+                if other != own:
+                    shutil.rmtree(other)
+        work = Work(own, first)
         try:
-            yield progress
+            yield work
         except KeyboardInterrupt as stop:
-            stop.add_note(f"{output}: {progress.kept}")
+            stop.add_note(f"{output}: {work.kept}")
             raise
         if first:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(own)
 
 
 def fingerprint(computed_from: Mapping[str, Any]) -> str:
@@ -112,8 +116,3 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
                 "for it, or end it"
             ) from None
         yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

@@ -72,9 +72,10 @@ def main(
             own_seed = 1000 * (born - 1) + seed
             if born and not student.exists():
                 shared = {"params": params, "seed": own_seed, "crops": crops, "targets": targets}
+                shared["work"] = cache / "work"
                 ensemble.main(**shared, network=teacher)
                 places = {"network": student, "history": kept.with_suffix(".csv")}
-                places |= {"weights": Path(settings.weights), "work": cache / "work"}
+                places["weights"] = Path(settings.weights)
                 distill.main(**shared, **places, backbone=backbone)
                 targets.unlink()
             teacher = student if born else teacher
