@@ -97,7 +97,7 @@ def test_the_figure_has_every_ensemble_once_and_no_single_window(tmp_path, monke
     kept = {}
     monkeypatch.setattr(windows, "save_png", lambda figure, path: kept.update({path: figure}))
     sizes = {"single": 1, "grid K=3 d=1": 49, "turns ±10, mirrored": 6, "turn 5 alone": 1}
-    sizes |= {"3 scales": 3, "column 4, mirrored": 18}
+    sizes |= {"3 scales": 3, "column 4, mirrored": 18, "turn 5 alone, mirrored": 2}
     table = pd.DataFrame({"name": list(sizes), "S": list(sizes.values())})
     windows.save_figure(table.assign(mae=6 - table.index / 10), tmp_path / "w.png")
     (axes,) = kept[tmp_path / "w.png"].axes

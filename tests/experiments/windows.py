@@ -58,6 +58,7 @@ FAMILIES = {  # how the names of subsets begin → label, colour
     "turns": ("turns", "#d55e00"),
     "3 scales": ("scales", "#0072b2"),
     "5 scales": ("scales", "#0072b2"),
+    "single": ("the face and its mirror image", "#cc79a7"),
     "": ("other shifts", "#009e73"),  # rows, crosses, disks, other grids, Gaussian weights
 }
 
@@ -149,10 +150,10 @@ def subsets(table: pd.DataFrame) -> dict[str, Weights]:
 
 def save_figure(table: pd.DataFrame, path: Path) -> None:
     """MAE against S, a point an ensemble, filled where the mirrored face belongs to it."""
-    ensembles = table[~table["name"].str.endswith("alone") & (table["name"] != "single")]
+    one_look = table["name"].str.contains(" alone") | (table["name"] == "single")
     with new_figure(6.4, 4.2) as figure:
         axes = figure.subplots()
-        for _, row in ensembles.iterrows():
+        for _, row in table[~one_look].iterrows():
             prefix = next(prefix for prefix in FAMILIES if row["name"].startswith(prefix))
             label, colour = FAMILIES[prefix]
             filled = row["name"].endswith(", mirrored")
@@ -160,11 +161,14 @@ def save_figure(table: pd.DataFrame, path: Path) -> None:
             axes.plot(row["S"], row["mae"], "o", ms=4.5, mec=colour, mfc=face, label=label)
         axes.axhline(table.set_index("name")["mae"]["single"], color=PALE, lw=0.8)
         axes.set_xscale("log")
+        axes.set_xticks(ticks := [2, 5, 10, 20, 50, 100], labels=map(str, ticks), minor=False)
+        axes.minorticks_off()
         axes.set_xlabel("S, windows a face")
         axes.set_ylabel("MAE, degrees")
         axes.set_title("filled: with the mirrored face; line: one window", fontsize=9, loc="left")
         shown = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
-        axes.legend(shown.values(), shown.keys(), fontsize=8, frameon=False)
+        place = {"loc": "outside lower left", "ncols": 3, "fontsize": 8, "frameon": False}
+        figure.legend(shown.values(), shown.keys(), **place)
         save_png(figure, path)
 
 
