@@ -16,12 +16,19 @@ def run(main: Callable[..., None], parser: argparse.ArgumentParser) -> None:
     Ctrl-C and SIGTERM end it with a line that says what was saved, and 130.
     """
     arguments = vars(parser.parse_args())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         main(**arguments)
     except KeyboardInterrupt as stop:
-        kept = getattr(stop, "__notes__", ["nothing unfinished is kept"])
+        kept = getattr(stop, "__notes__", ["nothing new is saved"])
         print(f"stopped: {'; '.join(kept)}", file=sys.stderr)
         sys.exit(130)
     except (InputError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+
+
+def _stop(number: int, frame: object) -> None:
+    """The whole process group may have got the signal, and torch raises for loaders that died."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    raise KeyboardInterrupt

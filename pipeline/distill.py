@@ -61,7 +61,7 @@ def main(
     sections = {"distill": distill.model_dump(), "augment": augment.model_dump()}
     inputs = {"weights_sha256": sha256(weights), "targets_sha256": sha256(targets)}
     computed_from = {**origin, **sections, **inputs, "backbone": backbone}
-    with unfinished(work, network, computed_from, fabric.is_global_zero) as progress:
+    with unfinished(work, network, computed_from, fabric) as progress:
         settings = (augment, distill, own_seed, fabric, compute, history)
         train(task, source, rows, *settings, teacher, progress)
         if fabric.is_global_zero:

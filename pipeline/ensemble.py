@@ -59,8 +59,8 @@ def main(*, params: Path, seed: int, crops: Path, network: Path, work: Path, tar
         for some in probs:
             yield tuple(part.cpu().numpy() for part in average(some, base.spec))
 
-    computed_from = {**asdict(origin), "seed": seed}
-    with unfinished(work, targets, computed_from, fabric.is_global_zero) as kept:
+    computed_from = {**asdict(origin), "seed": seed, "infer_batch": compute.infer_batch}
+    with unfinished(work, targets, computed_from, fabric) as kept:
         batch = faces_a_batch(windows, compute)
         everything = in_shards(kept, len(rows), batch, means, fabric)
         if fabric.is_global_zero:

@@ -59,8 +59,13 @@ def main(*, params: Path, crops: Path, networks: Path, work: Path, jitter: Path)
 
     every = list(candidates(params, networks))
     inputs = {str(each.path): sha256(each.path) for each in every} | {"crops": sha256(crops)}
-    computed_from = {**settings.model_dump(), "ensemble": grid.model_dump(), "inputs": inputs}
-    with unfinished(work, jitter, computed_from, fabric.is_global_zero) as kept:
+    computed_from = {
+        **settings.model_dump(),
+        "ensemble": grid.model_dump(),
+        "inputs": inputs,
+        "infer_batch": compute.infer_batch,
+    }
+    with unfinished(work, jitter, computed_from, fabric) as kept:
         parts = [measured(each, kept) for each in every]
         if fabric.is_global_zero:
             with atomic(jitter) as temporary:

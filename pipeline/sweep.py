@@ -39,8 +39,8 @@ def main(*, params: Path, crops: Path, network: Path, work: Path, sweep: Path) -
             yield (base.spec.expectation(probs).cpu().numpy(),)
 
     inputs = {"crops_sha256": sha256(crops), "base_sha256": sha256(network)}
-    computed_from = {**settings.model_dump(), **inputs}
-    with unfinished(work, sweep, computed_from, fabric.is_global_zero) as kept:
+    computed_from = {**settings.model_dump(), **inputs, "infer_batch": compute.infer_batch}
+    with unfinished(work, sweep, computed_from, fabric) as kept:
         batch = faces_a_batch(windows, compute)
         everything = in_shards(kept, len(rows), batch, angles, fabric)
         if fabric.is_global_zero:

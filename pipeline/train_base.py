@@ -44,7 +44,7 @@ def main(
     }
     sections = {"base": base.model_dump(), "augment": augment.model_dump()}
     computed_from = {**origin, **sections, "weights_sha256": sha256(weights)}
-    with unfinished(work, network, computed_from, fabric.is_global_zero) as progress:
+    with unfinished(work, network, computed_from, fabric) as progress:
         settings = (augment, base, seed, fabric, compute, history)
         train(BaseTask(net), source, rows, *settings, progress=progress)
         if fabric.is_global_zero:

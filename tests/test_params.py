@@ -73,7 +73,7 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param(
             "ensemble",
             {"K": 10, "d": 1, "turns_deg": [-45, 0], "flip": True, "precision": "32-true"},
-            r"turns_deg is \[-45\.0, 0\.0\], .* of 21 with K = 10, but crop\.margin is 16",
+            r"turns_deg is \[-45\.0, 0\.0\], of views turned by 0°, .* of 21 with K = 10, but crop",
             id="a turn past the margin",
         ),
         pytest.param(

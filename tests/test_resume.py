@@ -1,5 +1,6 @@
 """Stages that are killed and started again end with the bytes of an undisturbed run."""
 
+import os
 import random
 import re
 import signal
@@ -86,7 +87,9 @@ def command(inputs: Path, stage: str, out: Path, work: Path) -> list[str]:
 
 
 def started(line: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(line, cwd=ROOT, text=True, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        line, cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 def wait_for_states(process: subprocess.Popen[str], work: Path, states: int) -> None:
@@ -131,11 +134,13 @@ def test_killed_at_any_moment(inputs, tmp_path, stage, kills, states):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopped_by_a_signal(inputs, tmp_path, number):
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["process", "group"])
+def test_stopped_by_a_signal(inputs, tmp_path, number, send):
+    """The group has the processes that draw the views, too."""
     work, line = tmp_path / "work", command(inputs, "train_base", tmp_path, tmp_path / "work")
     process = started(line)
     wait_for_states(process, work, 3)
-    process.send_signal(number)
+    send(process.pid, number)
     _, errors = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in errors

@@ -20,7 +20,7 @@ def process(rank: int = 0, world: int = 1) -> SimpleNamespace:
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
 def test_shares_are_runs_of_whole_batches(n, world):
     items, batch = np.arange(n), 4
-    shares = [share_of(items, batch, process(rank, world)) for rank in range(world)]
+    shares = [share_of(items, batch, rank, world) for rank in range(world)]
     np.testing.assert_array_equal(np.concatenate(shares), items)
     assert all(share[0] % batch == 0 for share in shares if len(share))
     batches = [-(-len(share) // batch) for share in shares]
@@ -82,6 +82,10 @@ def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path, 
         batches.append(squares.batches[0][0])
     assert batches == [0, 0, 9]
     assert work.kept == "18 of 31 are saved, the next run goes on from there"
+    resumed = Work(tmp_path / "w", first=True)
+    with pytest.raises(KilledError):
+        in_shards(resumed, 31, 3, Squares(3, 0), process())
+    assert resumed.kept == work.kept, "what an earlier run saved"
     last = Squares(3)
     found = list(in_shards(work, 31, 3, last, process()))
     assert [batch[0] for batch in last.batches] == [18, 21, 24, 27, 30]
@@ -92,18 +96,26 @@ def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path, 
     assert again.batches == []
 
 
-def test_shards_of_other_batches_processes_and_items_are_left_process(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("batch", "name"), [(4, "all"), (3, "others")])
+def test_shards_of_other_batches_and_items_are_left_alone(tmp_path, monkeypatch, batch, name):
     monkeypatch.setattr(shards, "ROWS", 8)
-    work = Work(tmp_path / "w", first=True)
+    work, squares = Work(tmp_path / "w", first=True), Squares(batch)
     with pytest.raises(KilledError):
         in_shards(work, 31, 3, Squares(3, 4), process())
-    for batch, world, name in ((4, 1, "all"), (3, 2, "all"), (3, 1, "others")):
-        ranks = reversed(range(world))  # the first puts together, so it comes last
-        parts = [
-            list(in_shards(work, 31, batch, Squares(batch), process(rank, world), name))
-            for rank in ranks
-        ]
-        np.testing.assert_array_equal(np.concatenate([v for v, _ in parts[-1]]), np.arange(31) ** 2)
+    found = list(in_shards(work, 31, batch, squares, process(), name))
+    assert squares.batches[0] == list(range(batch))
+    np.testing.assert_array_equal(np.concatenate([v for v, _ in found]), np.arange(31) ** 2)
+
+
+def test_a_shard_after_a_missing_one_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "ROWS", 8)
+    work, squares = Work(tmp_path / "w", first=True), Squares(3)
+    whole = list(in_shards(work, 31, 3, Squares(3), process()))
+    sorted(work.folder.iterdir())[1].unlink()
+    found = list(in_shards(work, 31, 3, squares, process()))
+    assert squares.batches[0] == [9, 10, 11]
+    for one, other in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
 
 
 def test_several_processes_put_theirs_together(tmp_path, monkeypatch):

@@ -1,7 +1,11 @@
 """Unfinished work is kept for the same inputs, and only one process at a time is at an output."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,8 +20,15 @@ def output(tmp_path):
     return tmp_path / "models" / "p1" / "base-1.safetensors"
 
 
-def at(tmp_path, output, value, first=True):
-    return unfinished(tmp_path / "work", output, {"value": value}, first)
+def process(rank=0, world=1, device="cpu", first_digest=None):
+    return SimpleNamespace(
+        global_rank=rank, world_size=world, is_global_zero=rank == 0,
+        device=torch.device(device), broadcast=lambda digest: first_digest or digest,
+    )  # fmt: skip
+
+
+def at(tmp_path, output, value, fabric=None):
+    return unfinished(tmp_path / "work", output, {"value": value}, fabric or process())
 
 
 def stopped(tmp_path, output, value, number, error=RuntimeError):
@@ -78,8 +89,10 @@ def test_two_processes_at_one_output(tmp_path, output):
 def test_a_process_that_dies_lets_go(tmp_path, output):
     code = (
         "import os, pathlib, sys\n"
+        "import lightning_fabric\n"
         "from hpe_core.io.work import unfinished\n"
-        "with unfinished(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}, True):\n"
+        "cpu = lightning_fabric.Fabric(accelerator='cpu', devices=1)\n"
+        "with unfinished(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}, cpu):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "work"), str(output)]
@@ -89,12 +102,45 @@ def test_a_process_that_dies_lets_go(tmp_path, output):
 
 
 def test_only_the_first_of_several_processes_writes(tmp_path, output):
-    stopped(tmp_path, output, 1, 3)
-    with at(tmp_path, output, 1, first=False) as progress:
+    with pytest.raises(RuntimeError), at(tmp_path, output, 1, process(0, 2)) as progress:
+        progress.save({"number": 3}, "epoch 3 of 9 is")
+        raise RuntimeError
+    with at(tmp_path, output, 1, process(1, 2)) as progress:
         progress.save({"number": 4}, "epoch 4 of 9 is")
         assert progress.load()["number"] == 3
-    with at(tmp_path, output, 1) as progress:
+    with at(tmp_path, output, 1, process(0, 2)) as progress:
         assert progress.load()["number"] == 3
+
+
+@pytest.mark.parametrize(
+    "other", [process(0, 2), process(device="cuda")], ids=["processes", "device"]
+)
+def test_another_machine_starts_anew(tmp_path, output, other):
+    stopped(tmp_path, output, 1, 3)
+    with at(tmp_path, output, 1, other) as progress:
+        assert progress.load() is None
+
+
+def test_processes_with_other_packages_are_refused(tmp_path, output):
+    with (
+        pytest.raises(InputError, match=r"process 1 has other code or packages"),
+        at(tmp_path, output, 1, process(1, 2, first_digest="0" * 16)),
+    ):
+        pass
+
+
+def test_a_fork_does_not_keep_the_lock(tmp_path, output):
+    with at(tmp_path, output, 1):
+        child = os.fork()
+        if not child:
+            time.sleep(30)
+            os._exit(0)
+    try:
+        with at(tmp_path, output, 1):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_damaged_state_is_named(tmp_path, output):

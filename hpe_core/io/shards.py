@@ -8,7 +8,7 @@ they share.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,13 +25,10 @@ Items = TypeVar("Items", NDArray, list)
 ROWS = 1024  # of a shard, at least
 
 
-def share_of(items: Items, batch: int, fabric: lightning_fabric.Fabric) -> Items:
+def share_of(items: Items, batch: int, rank: int, world: int) -> Items:
     """The part of all items that belongs to one process: whole batches, the last may be short."""
     batches = -(-len(items) // batch)
-    first, last = (
-        batches * rank // fabric.world_size * batch
-        for rank in (fabric.global_rank, fabric.global_rank + 1)
-    )
+    first, last = (batches * number // world * batch for number in (rank, rank + 1))
     return items[first:last]
 
 
@@ -49,26 +46,33 @@ def in_shards(
     many rows each, no objects among them. It is asked only for what no shard holds. name: of these
     items, where an output is made of several such sets.
     """
-    own = share_of(np.arange(count), batch, fabric)
-    size = -(-ROWS // batch)  # batches of a shard
-    pattern = f"{name}-{fabric.world_size}x{batch}-"
-    prefix = f"{pattern}{fabric.global_rank:05d}-"
-    number = len(list(work.folder.glob(f"{prefix}*.npz")))
-    left = own[number * size * batch :]
+    world, rank = fabric.world_size, fabric.global_rank
+    shares = [share_of(np.arange(count), batch, each, world) for each in range(world)]
+    rows = -(-ROWS // batch) * batch
+    paths = [
+        [
+            work.folder / f"{name}-{batch}-{each:05d}-{number:07d}.npz"
+            for number in range(-(-len(share) // rows))
+        ]
+        for each, share in enumerate(shares)
+    ]
+    done = sum(1 for _ in takewhile(Path.exists, paths[rank]))
+    if done:
+        work.says(f"{min(done * rows, len(shares[rank]))} of {len(shares[rank])} are")
+    left = shares[rank][done * rows :]
     parts = iter(compute(left) if len(left) else ())
-    while some := list(islice(parts, size)):
+    while some := list(islice(parts, rows // batch)):
         columns = [np.concatenate(column) for column in zip(*some, strict=True)]
-        path = work.folder / f"{prefix}{number:07d}.npz"
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic(paths[rank][done]) as temporary, temporary.open("wb") as file:
             np.savez(file, *columns)
-        number += 1
-        work.says(f"{min(number * size * batch, len(own))} of {len(own)} are")
+        done += 1
+        work.says(f"{min(done * rows, len(shares[rank]))} of {len(shares[rank])} are")
     fabric.barrier()
-    return _read(work.folder, pattern) if fabric.is_global_zero else iter(())
+    return _read(chain(*paths)) if fabric.is_global_zero else iter(())
 
 
-def _read(folder: Path, pattern: str) -> Iterator[Arrays]:
-    for path in sorted(folder.glob(f"{pattern}*.npz")):
+def _read(paths: Iterable[Path]) -> Iterator[Arrays]:
+    for path in paths:
         with np.load(path) as shard:
             yield tuple(shard[name] for name in shard.files)
 

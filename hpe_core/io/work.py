@@ -9,6 +9,7 @@ goes when the output is written.
 import fcntl
 import importlib.metadata
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import lightning_fabric
 import torch
 
 from hpe_core.errors import InputError
@@ -32,7 +34,7 @@ class Work:
 
     def __init__(self, folder: Path, first: bool) -> None:
         self.folder, self.first = folder, first
-        self.kept = "nothing is saved"
+        self.kept = "nothing is saved"  # by this run or before it
         folder.mkdir(parents=True, exist_ok=True)
 
     def says(self, kept: str) -> None:
@@ -61,16 +63,24 @@ class Work:
 
 @contextmanager
 def unfinished(
-    folder: Path, output: Path, computed_from: Mapping[str, Any], first: bool
+    folder: Path,
+    output: Path,
+    computed_from: Mapping[str, Any],
+    fabric: lightning_fabric.Fabric,
 ) -> Iterator[Work]:
     """Work at an output: kept where the block fails or is stopped, removed where it succeeds.
 
-    computed_from: JSON-able; all that the output depends on besides code and packages. first: the
-    one process, or the first of several. Raises InputError where another process is at the same
-    output. An interruption gets a note of what was saved.
+    computed_from: JSON-able; all that the output depends on besides code, packages, the kind of
+    device and the number of processes. Raises InputError where another run is at the same output,
+    or one of this run's processes has other code or packages. An interruption gets a note of what
+    was saved.
     """
-    stem = f"{output.parent.name}-{output.stem}"
-    own = folder / f"{stem}.{fingerprint(computed_from)}"
+    stem, first = f"{output.parent.name}-{output.stem}", fabric.is_global_zero
+    machine = {"device": fabric.device.type, "processes": fabric.world_size}
+    digest = fingerprint({"values": computed_from, **machine})
+    if digest != fabric.broadcast(digest):
+        raise InputError(f"{output}: process {fabric.global_rank} has other code or packages")
+    own = folder / f"{stem}.{digest}"
     with _locked(folder / f"{stem}.lock", output) if first else nullcontext():
         if first:
             for other in folder.glob(f"{stem}.*/"):
@@ -108,6 +118,7 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
     """The system lets go of the lock when the process ends, however it does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
+        os.register_at_fork(after_in_child=file.close)  # loaders may outlive a killed process
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -57,17 +57,25 @@ def validate_file(path: Path) -> None:
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
     if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")
-    _check_turns(path, crop, loaded["ensemble"])
+    _check_turns(path, crop, loaded["ensemble"], _view_turns(loaded))
     _check_jitter(path, crop, loaded["jitter"])
 
 
-def _check_turns(path: Path, crop: Crop, teacher: Ensemble) -> None:
+def _view_turns(loaded: dict[str, Any]) -> float:
+    """How far the views are turned that the teacher sees."""
+    several = loaded["distill"].views > 1
+    return float(loaded["augment"].rotate_deg) if several else 0.0
+
+
+def _check_turns(path: Path, crop: Crop, teacher: Ensemble, view_deg: float) -> None:
     """That no turned window of the teacher shows anything but the crop."""
-    needed = turned_reach(max(crop.height, crop.width), teacher.K, teacher.turns_deg)
+    turns_deg = [min(45.0, abs(turn) + view_deg) for turn in teacher.turns_deg]
+    needed = turned_reach(max(crop.height, crop.width), teacher.K, turns_deg)
     if crop.margin < needed:
         raise InputError(
-            f"{path}: ensemble.turns_deg is {teacher.turns_deg}, which takes a margin of {needed} "
-            f"with K = {teacher.K}, but crop.margin is {crop.margin}; raise it, or turn less"
+            f"{path}: ensemble.turns_deg is {teacher.turns_deg}, of views turned by {view_deg:g}°, "
+            f"which takes a margin of {needed} with K = {teacher.K}, but crop.margin is "
+            f"{crop.margin}; raise it, or turn less"
         )
 
 
