@@ -42,6 +42,15 @@ class BinSpec:
         index = torch.floor(angle_deg / self.bin_deg + self.n_bins / 2).long()
         return index.clamp(0, self.n_bins - 1)
 
+    def gaussian(self, angle_deg: Tensor, std_deg: float) -> Tensor:
+        """Angles smeared over the bins: (...) degrees → (... x n_bins) probabilities.
+
+        std_deg: of the Gaussian about the angle, > 0; the one-hot of `encode` as it goes to 0. What
+        would lie beyond ±θ is shared by the bins as they are.
+        """
+        away = (self.centers_deg.to(angle_deg) - angle_deg[..., None]) / std_deg
+        return torch.softmax(-(away**2) / 2, dim=-1)
+
     def expectation(self, probs: Tensor) -> Tensor:
         """Formula (2) without its softmax: (... x n_bins) probabilities → (...) degrees."""
         # A sum, not a matrix product: under autocast that would round to bfloat16.

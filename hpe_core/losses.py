@@ -11,9 +11,18 @@ from torch import Tensor
 from hpe_core.bins import BinSpec
 
 
-def cross_entropy(logits: Tensor, pyr_deg: Tensor, spec: BinSpec) -> Tensor:
-    """Cross-entropy with the hard bin of each angle, summed over the three angles → (N)."""
-    target = spec.encode(pyr_deg)
+def cross_entropy(
+    logits: Tensor, pyr_deg: Tensor, spec: BinSpec, label_std_deg: float = 0.0
+) -> Tensor:
+    """Cross-entropy with the label of each angle, summed over the three angles → (N).
+
+    label_std_deg: 0 takes the bin the label falls into, as the paper does; else the label is a
+    Gaussian of this standard deviation over the bins.
+    """
+    if label_std_deg:
+        target = spec.gaussian(pyr_deg, label_std_deg).transpose(1, 2)
+    else:
+        target = spec.encode(pyr_deg)
     return F.cross_entropy(logits.transpose(1, 2), target, reduction="none").sum(-1)
 
 
@@ -22,15 +31,17 @@ def base_loss(
     regression_pyr_deg: Tensor,
     pyr_deg: Tensor,
     specs: Sequence[BinSpec],
+    label_std_deg: float = 0.0,
 ) -> Tensor:
     """Formula (4): the mean of M cross-entropy sums and the regression head's MAE → (N).
 
-    head_logits: M tensors (N, 3, n_bins of that head); specs: their M bin specs;
+    head_logits: M tensors (N, 3, n_bins of that head); specs: their M bin specs; label_std_deg: of
+    `cross_entropy`, 0 in the paper;
     regression_pyr_deg (N, 3): formula (3). The paper does not say whether its MAE sums or
     averages the three angles; we average, as its tables do.
     """
     terms = [
-        cross_entropy(logits, pyr_deg, spec)
+        cross_entropy(logits, pyr_deg, spec, label_std_deg)
         for logits, spec in zip(head_logits, specs, strict=True)
     ]
     terms.append((regression_pyr_deg - pyr_deg).abs().mean(-1))
@@ -49,11 +60,12 @@ def distillation_loss(
     pyr_deg: Tensor,
     spec: BinSpec,
     label_weight: float,
+    label_std_deg: float = 0.0,
 ) -> Tensor:
     """Formula (7): (label_weight · CE + D_KL(ensemble ‖ student)) / 2 → (N).
 
     teacher_probs (N, 3, n_bins): the ensemble's mean softmax, formula (6), each row summing to 1.
-    label_weight: 0.05 in the paper.
+    label_weight: 0.05 in the paper; label_std_deg: of `cross_entropy`, 0 in the paper.
     """
-    labels = cross_entropy(logits, pyr_deg, spec)
+    labels = cross_entropy(logits, pyr_deg, spec, label_std_deg)
     return (label_weight * labels + kl_divergence(logits, teacher_probs)) / 2

@@ -156,30 +156,33 @@ class EpochBatches(Sampler[list[Row]]):
 class BaseTask(nn.Module):
     """Stage one: a batch → formula (4), and the angles of the head with the smallest bins."""
 
-    def __init__(self, network: BaseNet) -> None:
+    def __init__(self, network: BaseNet, label_std_deg: float = 0.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.label_std_deg = network, label_std_deg
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         logits, regression = self.network.all_heads(normalize(batch["images"]))
         logits = [head.float() for head in logits]
-        loss = base_loss(logits, regression, batch["pyr_deg"], self.network.specs)
+        labels = batch["pyr_deg"], self.network.specs, self.label_std_deg
+        loss = base_loss(logits, regression, *labels)
         return loss, self.network.spec.expectation(logits[0].softmax(-1))
 
 
 class DistillationTask(nn.Module):
     """Stage two: a batch with cached targets → formula (7), and the student's angles."""
 
-    def __init__(self, network: StudentNet, label_weight: float) -> None:
+    def __init__(
+        self, network: StudentNet, label_weight: float, label_std_deg: float = 0.0
+    ) -> None:
         super().__init__()
-        self.network, self.label_weight = network, label_weight
+        self.network = network
+        self.label_weight, self.label_std_deg = label_weight, label_std_deg
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         logits = self.network(normalize(batch["images"])).float()
         spec = self.network.spec
-        loss = distillation_loss(
-            logits, batch["teacher_probs"], batch["pyr_deg"], spec, self.label_weight
-        )
+        labels = batch["pyr_deg"], spec, self.label_weight, self.label_std_deg
+        loss = distillation_loss(logits, batch["teacher_probs"], *labels)
         return loss, spec.expectation(logits.softmax(-1))
 
 

@@ -48,7 +48,7 @@ def main(
     own_seed = student_seed(seed)
     net = seeded(lambda: StudentNet(backbone, spec), own_seed)
     provenance = load_pretrained(net.encoder_net, backbone, weights)
-    task = DistillationTask(net, distill.label_weight)
+    task = DistillationTask(net, distill.label_weight, distill.label_std_deg)
     origin = {
         "weights": provenance,
         "crops_sha256": crops_sha256,

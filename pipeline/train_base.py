@@ -46,7 +46,7 @@ def main(
     computed_from = {**origin, **sections, "weights_sha256": sha256(weights)}
     with unfinished(work, network, computed_from, fabric) as progress:
         settings = (augment, base, seed, fabric, compute, history)
-        train(BaseTask(net), source, rows, *settings, progress=progress)
+        train(BaseTask(net, base.label_std_deg), source, rows, *settings, progress=progress)
         if fabric.is_global_zero:
             save_network(net, network, base.backbone, source.format.size_hw, origin)
 

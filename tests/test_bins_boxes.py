@@ -56,6 +56,24 @@ def test_beyond_theta_is_the_outermost_bin(angle_deg):
     assert int(spec.encode(torch.tensor(angle_deg))) == (197 if angle_deg > 0 else 0)
 
 
+@given(st.floats(-70, 70, width=32), st.floats(1.5, 9))
+def test_a_smeared_angle_is_a_gaussian_about_it(angle_deg, std_deg):
+    spec = BinSpec(1.0)
+    probs = spec.gaussian(torch.tensor(angle_deg).double(), std_deg)
+    assert float(probs.sum()) == pytest.approx(1)
+    assert float(spec.expectation(probs)) == pytest.approx(angle_deg, abs=0.02)
+    variance = (probs * (spec.centers_deg - angle_deg) ** 2).sum()
+    assert float(variance.sqrt()) == pytest.approx(std_deg, rel=0.02)
+
+
+@pytest.mark.parametrize("angle_deg", [-250.0, -99.0, -0.4, 12.7, 98.9, 1e4])
+def test_a_hardly_smeared_angle_is_its_bin(angle_deg):
+    spec = BinSpec(3.0)
+    angle = torch.tensor(angle_deg)
+    assert int(spec.gaussian(angle, 1e-3).argmax()) == int(spec.encode(angle))
+    assert float(spec.gaussian(angle, 1e-3).max()) == pytest.approx(1)
+
+
 def test_expectation_of_one_bin_is_its_centre_and_of_a_mixture_the_mean():
     spec = BinSpec(3.0)
     sure = torch.eye(spec.n_bins)

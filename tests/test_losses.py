@@ -121,7 +121,36 @@ def test_base_loss_needs_a_spec_for_every_head():
         base_loss([logits, logits], pyr_deg, pyr_deg, [SPEC])
 
 
+@pytest.mark.parametrize("std_deg", [0.4, 2.0, 7.0])
+def test_smeared_labels_equal_loops(std_deg):
+    """Per angle: -sum over bins of the Gaussian about the label, normalised, times log p."""
+    spec = BinSpec(3.0)
+    logits, probs, pyr_deg = random_inputs(4, spec)
+    expected = np.zeros(4)
+    for face in range(4):
+        for angle in range(3):
+            away = (spec.centers_deg.double().numpy() - float(pyr_deg[face, angle])) / std_deg
+            label = np.exp(-0.5 * away**2) / np.exp(-0.5 * away**2).sum()
+            expected[face] -= (label * logits[face, angle].log_softmax(-1).numpy()).sum()
+    found = cross_entropy(logits, pyr_deg, spec, std_deg)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    hard = distillation_loss(logits, probs, pyr_deg, spec, 0.5)
+    smeared = distillation_loss(logits, probs, pyr_deg, spec, 0.5, std_deg)
+    moved = (expected - slow_cross_entropy(logits.numpy(), pyr_deg.numpy(), spec)) / 4
+    np.testing.assert_allclose(smeared - hard, moved, rtol=1e-8, atol=1e-12)
+
+
+def test_every_head_of_the_base_has_smeared_labels():
+    specs = [BinSpec(b) for b in (2.0, 5.0)]
+    heads = [random_inputs(4, spec, seed)[0] for seed, spec in enumerate(specs)]
+    _, _, pyr_deg = random_inputs(4, specs[0])
+    terms = [cross_entropy(h, pyr_deg, spec, 3.0) for h, spec in zip(heads, specs, strict=True)]
+    found = base_loss(heads, pyr_deg, pyr_deg, specs, 3.0)
+    torch.testing.assert_close(found, sum(terms) / 3)
+
+
 LOSSES = {
+    "smeared": lambda logits, probs, pyr, spec: cross_entropy(logits, pyr, spec, 20.0),
     "cross_entropy": lambda logits, probs, pyr, spec: cross_entropy(logits, pyr, spec),
     "kl": lambda logits, probs, pyr, spec: kl_divergence(logits, probs),
     "distillation": lambda logits, probs, pyr, spec: distillation_loss(

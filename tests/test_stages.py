@@ -438,6 +438,28 @@ def test_distill_refuses_other_targets(done, tmp_path, section, key, value, mess
     assert not (tmp_path / "n").exists()
 
 
+@pytest.mark.parametrize("stage", ["base", "distill"])
+def test_training_smears_labels_as_its_own_section_says(done, tmp_path, stage):
+    """And not as the other's says."""
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    losses = []
+    for base_deg, distill_deg in ((0.0, 0.0), (9.0, 0.0), (0.0, 9.0)):
+        params["base"]["label_std_deg"], params["distill"]["label_std_deg"] = base_deg, distill_deg
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        places = {"params": tmp_path / "params.yaml", "crops": done / "crops/train.h5", "seed": 1}
+        places |= {"weights": NONE, "work": tmp_path / "work", "network": tmp_path / "n"}
+        places |= {"history": tmp_path / "h.csv"}
+        if stage == "base":
+            train_base.main(**places)
+        else:
+            distill.main(**places, backbone="resnet8", targets=done / "targets-1.h5")
+        losses.append(pd.read_csv(tmp_path / "h.csv")["loss"][0])
+    neither, base, student = losses
+    own, others = (base, student) if stage == "base" else (student, base)
+    assert others == neither
+    assert own != neither
+
+
 @pytest.mark.parametrize("rule", ["enlarged", "published"])
 def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule):
     """Ours → the published .pth → the row of Table 5 that a foreign network gets."""

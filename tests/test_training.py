@@ -6,12 +6,13 @@ import lightning_fabric
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import default_collate
 
 from hpe_core.augment import pose_view
 from hpe_core.bins import BinSpec, flip_probs
 from hpe_core.errors import InputError, NonFiniteLossError
 from hpe_core.geometry import flip_pyr
-from hpe_core.losses import base_loss
+from hpe_core.losses import base_loss, distillation_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize
 from hpe_core.training import (
     BaseTask,
@@ -270,6 +271,22 @@ def test_distillation_reaches_the_teacher_it_can_express():
     task = DistillationTask(student, 0.05)
     history = fit(task, faces, 20, 16, 2e-3, "constant", 1, cpu(), 0)
     assert history[-1]["loss"] < 0.6 * history[0]["loss"]
+
+
+def test_tasks_smear_labels():
+    """Both tasks: the library's losses, of labels smeared as asked."""
+    faces, teacher = TrainingFaces(Arrays(4), np.arange(4), PLAIN), Teacher(4, 1)
+    batch = default_collate([faces[0, i] for i in range(4)])
+    batch["teacher_probs"] = torch.from_numpy(teacher.probs[:, 0])
+    images, pyr_deg = normalize(batch["images"]), batch["pyr_deg"]
+    base, student = BaseNet("resnet10", SPECS).eval(), StudentNet("resnet10", BinSpec()).eval()
+    for std_deg in (0.0, 2.0):
+        heads, regression = base.all_heads(images)
+        expected = base_loss(heads, regression, pyr_deg, base.specs, std_deg)
+        torch.testing.assert_close(BaseTask(base, std_deg)(batch)[0], expected)
+        of_labels = pyr_deg, student.spec, 0.5, std_deg
+        expected = distillation_loss(student(images), batch["teacher_probs"], *of_labels)
+        torch.testing.assert_close(DistillationTask(student, 0.5, std_deg)(batch)[0], expected)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_faces():

@@ -20,6 +20,7 @@ class Optim(Section):
     weights: str
     epochs: Annotated[int, Field(gt=0)]
     batch: Annotated[int, Field(gt=0)]
+    label_std_deg: Annotated[float, Field(ge=0, le=45)]
     lr: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine"]
     precision: Precision

@@ -71,33 +71,24 @@ def teacher(
     raise InputError(f"no views are named {seen!r}; expected static, flip, views<V>, moved, fresh")
 
 
-def formula7(logits: Tensor, batch: Batch, spec: BinSpec, weight: float = PAPER_WEIGHT) -> Tensor:
-    return distillation_loss(logits, batch["teacher_probs"], batch["pyr_deg"], spec, weight)
+def formula7(
+    logits: Tensor,
+    batch: Batch,
+    spec: BinSpec,
+    weight: float = PAPER_WEIGHT,
+    label_std_deg: float = 0.0,
+) -> Tensor:
+    labels = batch["pyr_deg"], spec, weight, label_std_deg
+    return distillation_loss(logits, batch["teacher_probs"], *labels)
 
 
-def labels(logits: Tensor, batch: Batch, spec: BinSpec) -> Tensor:
-    return cross_entropy(logits, batch["pyr_deg"], spec) / 2
-
-
-def gaussian(angle_deg: Tensor, std_deg: float, spec: BinSpec) -> Tensor:
-    """An angle as a distribution: (...) degrees → (... x n_bins), one-hot as std_deg goes to 0."""
-    away = (spec.centers_deg.to(angle_deg) - angle_deg[..., None]) / std_deg
-    return torch.softmax(-(away**2) / 2, dim=-1)
-
-
-def soft_labels(logits: Tensor, batch: Batch, spec: BinSpec, std_deg: float) -> Tensor:
-    return kl_divergence(logits, gaussian(batch["pyr_deg"], std_deg, spec)) / 2
-
-
-def smeared(logits: Tensor, batch: Batch, spec: BinSpec, std_deg: float, weight: float) -> Tensor:
-    """The label as a Gaussian instead of one bin; (7) as std_deg goes to 0."""
-    soft = soft_labels(logits, batch, spec, std_deg)
-    return weight * soft + formula7(logits, batch, spec, 0)
+def labels(logits: Tensor, batch: Batch, spec: BinSpec, std_deg: float = 0.0) -> Tensor:
+    return cross_entropy(logits, batch["pyr_deg"], spec, std_deg) / 2
 
 
 def angles(logits: Tensor, batch: Batch, spec: BinSpec, std_deg: float) -> Tensor:
     """(7), but all that is left of the teacher's distributions is their expectation."""
-    narrow = gaussian(spec.expectation(batch["teacher_probs"]), std_deg, spec)
+    narrow = spec.gaussian(spec.expectation(batch["teacher_probs"]), std_deg)
     return formula7(logits, batch | {"teacher_probs": narrow}, spec)
 
 
@@ -109,19 +100,31 @@ def tempered(logits: Tensor, batch: Batch, spec: BinSpec, temperature: float) ->
     return PAPER_WEIGHT * labels(logits, batch, spec) + divergence / 2
 
 
-def expected(logits: Tensor, batch: Batch, spec: BinSpec, weight: float) -> Tensor:
+def expected(
+    logits: Tensor,
+    batch: Batch,
+    spec: BinSpec,
+    weight: float,
+    label_weight: float = PAPER_WEIGHT,
+    label_std_deg: float = 0.0,
+) -> Tensor:
     """(7) and the error of the expected angles, which the tables measure; (7) at weight 0."""
     error = (spec.expectation(logits.softmax(-1)) - batch["pyr_deg"]).abs().sum(-1)
-    return formula7(logits, batch, spec) + weight * error / 2
+    return formula7(logits, batch, spec, label_weight, label_std_deg) + weight * error / 2
+
+
+def _smeared(weight: float, label_std_deg: float) -> Loss:
+    return partial(formula7, weight=weight, label_std_deg=label_std_deg)
 
 
 LOSSES: dict[str, Loss] = {
     "paper": formula7,
     **{f"weight{weight:g}": partial(formula7, weight=weight) for weight in (0.0, 0.5, 1.0)},
     "labels": labels,
-    "soft-labels": partial(soft_labels, std_deg=2.0),
-    "smeared": partial(smeared, std_deg=2.0, weight=PAPER_WEIGHT),
-    "smeared0.5": partial(smeared, std_deg=2.0, weight=0.5),
+    "soft-labels": partial(labels, std_deg=2.0),
+    **{f"smeared{weight:g}": _smeared(weight, 2.0) for weight in (PAPER_WEIGHT, 0.5, 2.0)},
+    "smeared0.5-4deg": _smeared(0.5, 4.0),
+    "smeared0.5-expected": partial(expected, weight=0.1, label_weight=0.5, label_std_deg=2.0),
     "angles": partial(angles, std_deg=0.5),
     "temperature2": partial(tempered, temperature=2.0),
     "expected": partial(expected, weight=0.1),
