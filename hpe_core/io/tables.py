@@ -14,7 +14,7 @@ from pyarrow import parquet
 from hpe_core.errors import InputError
 from hpe_core.geometry import ANGLES
 from hpe_core.io.files import atomic
-from hpe_core.io.origin import damaged, recorded_bytes
+from hpe_core.io.origin import again, damaged, recorded_bytes
 
 PYR = list(ANGLES)  # degrees
 ANNOTATED_BOX = ["annot_x1", "annot_y1", "annot_x2", "annot_y2"]  # pixels; NaN where there is none
@@ -74,7 +74,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     Raises InputError naming what is missing, or where the content is not what was written.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such table; run the stage that writes it")
+        raise InputError(f"{path}: no such table; {again(path)}")
     try:
         content = parquet.ParquetFile(path).read()
         metadata = content.schema.metadata or {}
