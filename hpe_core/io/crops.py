@@ -143,10 +143,10 @@ class Crops:
 
     def __getitem__(self, row: int) -> Pixels:
         """(h + 2m) x (w + 2m) x 3 uint8 RGB."""
+        start, end = self._ends[row], self._ends[row + 1]
         with hdf5.reading(self.path, _STAGES):
             if self._file is None:
                 self._file = h5py.File(self.path)
-            start, end = self._ends[row], self._ends[row + 1]
             return decode(self._file["pixels"][start:end], self.format)
 
     def __getstate__(self) -> dict[str, object]:
