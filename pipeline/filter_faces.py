@@ -15,6 +15,7 @@ from hpe_core.io.tables import (
     DETECTED_BOX,
     INDEX_COLUMNS,
     PYR,
+    read_csv,
     read_table,
     write_table,
 )
@@ -51,7 +52,7 @@ def main(
     )
     reason = drops.idxmax(axis=1).where(drops.any(axis=1), "")
     kept = table[reason == ""]
-    unreadable = len(pd.read_csv(skipped))
+    unreadable = len(read_csv(skipped))
     write_table(kept, faces)
     write_json(
         {

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hpe_core import boxes
 from hpe_core.errors import InputError
+from hpe_core.io.files import check_sha256_beside
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX
 
 INNER_FOLDERS = ("data/flickr/", "hpdb/")  # of AFLW and BIWI: left out of the published names
@@ -48,6 +49,7 @@ def published_file(path: Path, dataset: str) -> Path:
 
 def read_published(file: Path) -> Published:
     """File name → its faces. Raises InputError naming the file and the wrong entry."""
+    check_sha256_beside(file)
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         faces = TypeAdapter(Published).validate_python(content)
