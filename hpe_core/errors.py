@@ -1,6 +1,16 @@
 """What a user did or has that stops the program: shown as one line, never as a traceback."""
 
 from pathlib import Path
+from reprlib import Repr
+
+_BRIEF = Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict = 3, 8, 8
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 100
+
+
+def brief(value: object) -> str:
+    """`repr` of a value found, for a message: YAML's aliases put gigabytes into a line."""
+    return _BRIEF.repr(value)
 
 
 class InputError(ValueError):

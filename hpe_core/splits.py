@@ -3,6 +3,7 @@
 Test faces of AFLW are the ones that AFLW2000 shows, too (protocol 2).
 """
 
+from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import PurePosixPath
 
@@ -14,7 +15,11 @@ TRAIN, TEST, EXCLUDED = "train", "test", "excluded"
 
 
 def assign_test_split(
-    faces: pd.DataFrame, reference_faces: pd.DataFrame, *, strict_siblings: bool
+    faces: pd.DataFrame,
+    reference_faces: pd.DataFrame,
+    *,
+    strict_siblings: bool,
+    unlabelled: Collection[str] = (),
 ) -> pd.Series:
     """The column `split` of `faces` (face table): "train", "test" or "excluded".
 
@@ -22,7 +27,10 @@ def assign_test_split(
     faces in such an image exactly one is: the one whose pose is nearest to the reference's own
     label of that stem, by the geodesic angle (the first one where two are equally near). The
     others train, as in the published labels, although the same photograph is then on both sides;
-    with `strict_siblings` they are excluded. Same index as `faces`.
+    with `strict_siblings` they are excluded.
+
+    unlabelled: files of the reference whose label could not be read. Which face of such an image is
+    the test face is not known: all are excluded. Same index as `faces`.
     """
     by_stem = reference_faces.assign(stem=_stems(reference_faces)).drop_duplicates("stem")
     stems = _stems(faces)
@@ -35,6 +43,7 @@ def assign_test_split(
         index=faces.index[shared],
     )
     split[distance.groupby(stems[shared]).idxmin()] = TEST
+    split[stems.isin({PurePosixPath(file).stem for file in unlabelled}) & ~shared] = EXCLUDED
     return split
 
 

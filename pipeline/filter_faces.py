@@ -1,6 +1,7 @@
 """Keeps the faces whose angles and box are usable, and counts what was dropped and why.
 
-boxes, what `index` skipped, index of the corpus that marks the test split → face table, counts
+boxes, what `index` skipped, the same two of the corpus that marks the test split → face table,
+counts
 """
 
 import argparse
@@ -32,6 +33,7 @@ def main(
     boxes: Path,
     skipped: Path,
     split_index: Path,
+    split_skipped: Path,
     faces: Path,
     counts: Path,
 ) -> None:
@@ -40,8 +42,13 @@ def main(
     reference = read_table(split_index)
     # Published boxes bring the published split; else it follows from the corpus named.
     if set(reference["dataset"]) != {dataset}:
-        split = assign_test_split(table, reference, strict_siblings=rules.strict_split)
-        table = table.assign(split=published_or(table["split"], split))
+        split = assign_test_split(
+            table,
+            reference,
+            strict_siblings=rules.strict_split,
+            unlabelled=read_csv(split_skipped)["file"].astype("str").tolist(),
+        )
+        table = table.assign(split=published_or(table["split"], split, strict=rules.strict_split))
     drops = pd.DataFrame(
         {
             "no_match": table["box_source"] == "",
@@ -83,10 +90,10 @@ def people_in_several_videos(faces: pd.DataFrame) -> dict[str, dict[Any, int]]:
     return {subject: videos for subject, videos in videos_of.items() if len(videos) > 1}
 
 
-def published_or(published: pd.Series, split: pd.Series) -> pd.Series:
+def published_or(published: pd.Series, split: pd.Series, *, strict: bool) -> pd.Series:
     """The published split where there is one, but for training faces that strictness excludes."""
-    strict = (published == "train") & (split == "excluded")
-    return split.where((published == "") | strict, published)
+    excluded = (published == "train") & (split == "excluded") & strict
+    return split.where((published == "") | excluded, published)
 
 
 def shorter_side(table: pd.DataFrame) -> pd.Series:
@@ -101,6 +108,7 @@ if __name__ == "__main__":
     parser.add_argument("--boxes", type=Path, required=True)
     parser.add_argument("--skipped", type=Path, required=True, help="what `index` could not read")
     parser.add_argument("--split-index", type=Path, required=True)
+    parser.add_argument("--split-skipped", type=Path, required=True)
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     run(main, parser)

@@ -23,17 +23,19 @@ def face(face_id: str, **values: object) -> dict[str, object]:
     return {**empty, **TEXT, "face_id": face_id, "image": f"{face_id}.jpg", **box, **values}
 
 
-def run(tmp_path, rows, reference=None, **rules):
+def run(tmp_path, rows, reference=None, lost="", **rules):
     params = {"max_angle_deg": 99.0, "min_side_px": 10.0, "strict_split": False, **rules}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"filter": params}))
     write_table(pd.DataFrame(rows), tmp_path / "boxes.parquet")
     reference = reference or rows
     write_table(pd.DataFrame(reference)[list(INDEX_COLUMNS)], tmp_path / "reference.parquet")
     (tmp_path / "skipped.csv").write_text('file,reason\nx.jpg,"cut off, alas"\n')
+    (tmp_path / "lost.csv").write_text(f"file,reason\n{lost}")
     filter_faces.main(
         params=tmp_path / "params.yaml", dataset="AFLW", boxes=tmp_path / "boxes.parquet",
         skipped=tmp_path / "skipped.csv",
-        split_index=tmp_path / "reference.parquet", faces=tmp_path / "faces.parquet",
+        split_index=tmp_path / "reference.parquet", split_skipped=tmp_path / "lost.csv",
+        faces=tmp_path / "faces.parquet",
         counts=tmp_path / "counts.json",
     )  # fmt: skip
     kept = read_table(tmp_path / "faces.parquet").set_index("face_id")
@@ -99,6 +101,31 @@ def test_an_unmatched_test_face_leaves_its_place_empty(tmp_path):
     faces, counts = run(tmp_path, rows, [reference("image1", 30.0)])
     assert faces["split"].to_dict() == {"sibling": "train"}
     assert counts["by_split"] == {"train": 1}
+
+
+@pytest.mark.parametrize(
+    ("published", "strict", "dropped"),
+    [
+        pytest.param("", False, 2, id="not-known-which"),
+        pytest.param("train", False, 0, id="published"),
+        pytest.param("train", True, 2, id="strict"),
+    ],
+)
+def test_a_photograph_whose_reference_label_is_lost_does_not_train(
+    tmp_path, published, strict, dropped
+):
+    """Unless a published list says which of its faces is the test face."""
+    rows = [
+        face("a", image="0/image1.jpg"),
+        face("b", image="0/image3.jpg", split=published),
+        face("c", image="2/image3.jpg", split=published),
+    ]
+    lost = "image3.jpg,no whole MATLAB 5 file\nimage4.mat,no image4.jpg\n"
+    rules = {"lost": lost, "strict_split": strict}
+    faces, counts = run(tmp_path, rows, [reference("image9", 0.0)], **rules)
+    assert counts["dropped"]["excluded_by_split"] == dropped
+    assert set(faces["split"]) == {"train"}
+    assert len(faces) == 3 - dropped
 
 
 def test_a_published_split_stays(tmp_path):

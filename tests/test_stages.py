@@ -76,7 +76,8 @@ def run_all(root: Path, corpora: Path) -> None:
         filter_faces.main(
             params=params, dataset=name, boxes=root / f"boxes/{name}.parquet",
             skipped=root / f"{name}-s.csv",
-            split_index=root / "index/AFLW2000.parquet", faces=root / f"faces/{name}.parquet",
+            split_index=root / "index/AFLW2000.parquet", split_skipped=root / "AFLW2000-s.csv",
+            faces=root / f"faces/{name}.parquet",
             counts=root / f"metrics/faces/{name}.json",
         )  # fmt: skip
     faces = {"params": params, "folder": corpora / "AFLW", "faces": root / "faces/AFLW.parquet"}

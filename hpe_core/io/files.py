@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hpe_core.errors import InputError
+from hpe_core.errors import InputError, UnreadableFileError
 from hpe_core.io.origin import damaged, recorded_bytes
 
 
@@ -28,6 +29,35 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def regular_size(path: Path) -> int:
+    """Bytes of a regular file, or of the one that a link leads to.
+
+    Raises UnreadableFileError for anything else: reading a pipe may wait for ever, a device never
+    end.
+    """
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        raise UnreadableFileError(path, "no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableFileError(path, reason) from None
+    if not stat.S_ISREG(state.st_mode):
+        raise UnreadableFileError(path, "no regular file")
+    return state.st_size
+
+
+def read_at_most(path: Path, max_bytes: int) -> bytes:
+    """A whole file that somebody else wrote. Raises UnreadableFileError before reading more."""
+    size = regular_size(path)
+    if size > max_bytes:
+        raise UnreadableFileError(path, f"{size} bytes, expected at most {max_bytes}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadableFileError(path, error.strerror or "cannot be read") from error
 
 
 def sha256(path: Path) -> str:

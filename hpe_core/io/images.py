@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from hpe_core.errors import UnreadableImageError
+from hpe_core.errors import UnreadableFileError, UnreadableImageError
+from hpe_core.io.files import regular_size
 
 MAX_PIXELS = 80_000_000  # below the 89 megapixels at which PIL itself begins to warn
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
@@ -45,13 +46,17 @@ def check_image(path: Path) -> tuple[int, int]:
     with _opened(path) as image:
         end = END_OF_FILE.get(image.format or "")
         if end is None or not _ends_with(path, end):
-            image.load()
+            _to_rgb(image).load()
         return image.height, image.width
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The image with its header read; whatever a decoder raises is one UnreadableImageError."""
+    try:
+        regular_size(path)
+    except UnreadableFileError as error:
+        raise UnreadableImageError(path, error.reason) from None
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -60,8 +65,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except Image.DecompressionBombError as error:  # PIL raises it, too, above a limit of its own
         raise UnreadableImageError(path, f"too large: {_first_line(error)}") from None
-    except FileNotFoundError:
-        raise UnreadableImageError(path, "no such file") from None
     except UnidentifiedImageError:
         reason = f"no {', '.join(FORMATS)} image, or a damaged header"
         raise UnreadableImageError(path, reason) from None

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpe_core.errors import UnreadableFileError
+from hpe_core.io.files import read_at_most
 
 HEADER_BYTES = 128
-MAX_BYTES = 64 * 2**20  # of one array, unpacked; the corpora's largest has a few kB
+MAX_BYTES = 64 * 2**20  # of a file, and of one array, unpacked; the corpora's have some 100 kB
+VERSION = 0x0100  # 7.3 has the same header with 0x0200, and HDF5 behind it
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {
     1: "i1",
@@ -52,13 +54,9 @@ def read_mat(path: Path, names: Collection[str]) -> dict[str, NDArray[np.float64
     A name that the file doesn't hold as a real numeric array is absent from the result. Raises
     UnreadableFileError for a missing, damaged or cut-off file and for other .mat versions.
     """
+    content = read_at_most(path, MAX_BYTES)
     try:
-        content = path.read_bytes()
         return _arrays(content, set(names))
-    except FileNotFoundError:
-        raise UnreadableFileError(path, "no such file") from None
-    except OSError as error:
-        raise UnreadableFileError(path, error.strerror or "cannot be read") from error
     except _DamagedError as error:
         raise UnreadableFileError(path, f"no whole MATLAB 5 file: {error}") from error
 
@@ -67,6 +65,12 @@ def _arrays(content: bytes, names: set[str]) -> dict[str, NDArray[np.float64]]:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:HEADER_BYTES])
     if order is None:
         raise _DamagedError("its header has no byte-order mark")
+    (version,) = struct.unpack_from(f"{order}H", content, 124)
+    if version != VERSION:
+        raise _DamagedError(
+            f"its header says version {version:#06x}, expected {VERSION:#06x}; 0x0200 is that of "
+            "MATLAB 7.3, which saves as version 5 by `save -v7`"
+        )
     found: dict[str, NDArray[np.float64]] = {}
     for element in _elements(content[HEADER_BYTES:], order):
         if element.type == COMPRESSED:

@@ -8,7 +8,7 @@ from hpe_core.errors import InputError
 from hpe_core.jitter import box_jitters, margin_needed
 from hpe_core.params.faces import Boxes, Crop, Filter
 from hpe_core.params.learning import Augment, Base, Distill, Ensemble
-from hpe_core.params.loading import Name, load, read_yaml
+from hpe_core.params.loading import Name, read_yaml, section_of
 from hpe_core.params.machine import Compute
 from hpe_core.params.protocols import Data, Dataset, Imported, Protocol, Seeds, Students, Test
 from hpe_core.params.results import Evaluate, Jitter, Sweep, Tables
@@ -42,7 +42,7 @@ def validate_file(path: Path) -> None:
     unknown = sorted(set(content) - set(SECTIONS))
     if unknown:
         raise InputError(f"{path}: unknown sections {unknown}; expected {sorted(SECTIONS)}")
-    loaded = {name: load(path, name, model) for name, model in SECTIONS.items()}
+    loaded = {name: section_of(path, content, name, model) for name, model in SECTIONS.items()}
     datasets, protocols = loaded["datasets"], loaded["protocols"]
     references = [
         *((f"datasets.{k}.split_by", v.split_by, datasets) for k, v in datasets.items()),
@@ -54,11 +54,28 @@ def validate_file(path: Path) -> None:
     for where, name, known in references:
         if name not in known:
             raise InputError(f"{path}: {where} is {name!r}; expected one of {sorted(known)}")
+    for name, test in loaded["tests"].items():
+        _check_apart(path, name, test, protocols[test.protocol])
     crop, reach = loaded["crop"], max(loaded["ensemble"].K, loaded["sweep"].K_max)
     if crop.margin < reach:
         raise InputError(f"{path}: crop.margin is {crop.margin}; expected at least K = {reach}")
     _check_turns(path, crop, loaded["ensemble"], _view_turns(loaded))
     _check_jitter(path, crop, loaded["jitter"])
+
+
+def _check_apart(path: Path, name: str, test: Test, protocol: Protocol) -> None:
+    """That no face of a test set trains: some column of the two `where`s has no value in common."""
+    common = {
+        column: sorted(set(accepted) & set(test.where[column]))
+        for column, accepted in protocol.where.items()
+        if column in test.where
+    }
+    if protocol.train == test.dataset and all(common.values()):
+        raise InputError(
+            f"{path}: protocols.{test.protocol} may train on the same faces of {test.dataset} that "
+            f"tests.{name} holds: expected a column of both `where`s without a common value, found "
+            f"{common or 'no column in both'}"
+        )
 
 
 def _view_turns(loaded: dict[str, Any]) -> float:

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from hpe_core.params.loading import Backbone, Precision, Probability, Section
+from hpe_core.params.loading import Backbone, Precision, Probability, Section, distinct
+
+BinWidth = Annotated[float, Field(ge=0.1, le=99)]
 
 
 class Augment(Section):
@@ -28,7 +30,7 @@ class Optim(Section):
 
 class Base(Optim):
     backbone: Backbone
-    bins_deg: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    bins_deg: Annotated[list[BinWidth], Field(min_length=1), AfterValidator(distinct)]
 
 
 class Ensemble(Section):

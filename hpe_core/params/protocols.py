@@ -1,23 +1,16 @@
 """What is trained and tested on what: datasets, protocols, tests, students, imported networks."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from hpe_core.params.loading import Backbone, Name, Section
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if len(set(values)) < len(values):
-        raise ValueError("expected different values")
-    return values
-
+from hpe_core.params.loading import Backbone, Name, Section, distinct
 
 Column = Annotated[str, Field(pattern="^(split|subject|video|box_source)$")]
 Where = dict[Column, Annotated[list[str], Field(min_length=1)]]  # of the face table → accepted
-Students = Annotated[list[Backbone], AfterValidator(_distinct)]  # trained for every protocol
+Students = Annotated[list[Backbone], AfterValidator(distinct)]  # trained for every protocol
 Seeds = Annotated[  # every protocol is run with each
-    list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=1), AfterValidator(_distinct)
+    list[Annotated[int, Field(ge=0, strict=True)]], Field(min_length=1), AfterValidator(distinct)
 ]
 
 

@@ -1,9 +1,10 @@
 """AFLW: photographs from flickr, their faces in one sqlite database."""
 
+import math
 import sqlite3
 from collections.abc import Hashable
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ DATABASE = "aflw.sqlite"
 IMAGES = "data/flickr"
 SUFFIXES = {".jpg", ".png"}
 SOURCE = "It is given out on request by its owners, the ICG of TU Graz (Köstinger et al., 2011)."
+UNFINISHED = ("-wal", "-journal")  # what sqlite keeps changes in until they are in the database
+MAX_STEPS = 100_000_000  # of sqlite's machine: bounds time and rows; AFLW itself takes 2 million
+MAX_LENGTH = 1_000_000  # bytes of a value
 NUMBERS = ["pitch", "yaw", "roll", "x", "y", "w", "h"]
 
 # LEFT JOIN: a face without an image, a pose or a box must be seen to be reported.
@@ -44,7 +48,7 @@ def read_aflw(folder: Path) -> list[Entry]:
     table = _query(database)
     if table.empty:
         raise InputError(f"{database}: the table Faces is empty")
-    images = sorted(f"{IMAGES}/{path}" for path in table["filepath"].dropna().unique())
+    images = sorted(f"{IMAGES}/{path}" for path in set(table["filepath"]) if _is_below(path))
     bad = {
         entry.file: entry.reason
         for entry in read_each(images, lambda image: check_image(folder / image), "AFLW")
@@ -58,21 +62,45 @@ def read_aflw(folder: Path) -> list[Entry]:
 
 
 def _query(database: Path) -> pd.DataFrame:
-    """Read-only: a plain connect would create an empty database where there is none."""
+    """As the file lies there: nothing is created, locked or merged. A read-only connection would
+    leave files beside a database with a write-ahead log, in the middle of the corpus.
+    """
+    for suffix in UNFINISHED:
+        changes = database.with_name(database.name + suffix)
+        if changes.exists() and changes.stat().st_size:
+            raise InputError(
+                f"{changes}: expected no unfinished changes of the database; end the program that "
+                f"writes, and let sqlite3 merge them: sqlite3 {DATABASE} 'PRAGMA "
+                "journal_mode = DELETE; SELECT count(*) FROM Faces'"
+            )
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as base:
-            table = pd.DataFrame(base.execute(QUERY), columns=["face_id", "filepath", *NUMBERS])
-    except sqlite3.Error as error:
-        raise InputError(f"{database}: not readable as AFLW's database: {error}") from error
+        name = f"{database.absolute().as_uri()}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(name, uri=True)) as base:
+            base.text_factory = lambda text: text.decode(errors="replace")
+            base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
+            base.set_progress_handler(lambda: 1, MAX_STEPS)
+            rows = base.execute(QUERY).fetchall()
+    except (sqlite3.Error, ValueError) as error:  # ValueError: a message that is no UTF-8
+        reason = f"takes over {MAX_STEPS} steps" if str(error) == "interrupted" else error
+        raise InputError(
+            f"{database}: not readable as AFLW's database: {reason}; expected its tables Faces, "
+            "FaceImages, FacePose, FaceRect"
+        ) from error
+    # As objects: beside one NULL, numbers for names would become floats.
+    table = pd.DataFrame(rows, columns=["face_id", "filepath", *NUMBERS], dtype=object)
     table[NUMBERS] = table[NUMBERS].apply(pd.to_numeric, errors="coerce")
     return table
 
 
 def _entry(row: dict[Hashable, Any], bad: dict[str, str]) -> Entry:
+    if pd.isna(row["face_id"]):
+        return Skipped(DATABASE, "a face without a face_id in Faces")
     name = str(row["face_id"])
     if not isinstance(row["filepath"], str):
         return Skipped(DATABASE, f"face {name}: no image in FaceImages")
     image = f"{IMAGES}/{row['filepath']}"
+    if not _is_below(row["filepath"]):
+        return Skipped(image, f"face {name}: expected a path below {IMAGES}")
     if image in bad:
         return Skipped(image, f"face {name}: {bad[image]}")
     pyr_deg = pyr_from_aflw([row["pitch"], row["yaw"], row["roll"]])
@@ -82,7 +110,15 @@ def _entry(row: dict[Hashable, Any], bad: dict[str, str]) -> Entry:
 
 
 def _box(x: float, y: float, w: float, h: float) -> tuple[float, float, float, float]:
-    return (x, y, x + w, y + h) if w > 0 and h > 0 else NO_BOX
+    return (x, y, x + w, y + h) if w > 0 and h > 0 and math.isfinite(x + y + w + h) else NO_BOX
+
+
+def _is_below(filepath: object) -> bool:
+    """Whether FaceImages' filepath stays in the images' folder."""
+    if not isinstance(filepath, str):
+        return False
+    path = PurePosixPath(filepath)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _files(folder: Path) -> set[str]:

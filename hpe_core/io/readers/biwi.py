@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpe_core.errors import UnreadableFileError
+from hpe_core.io.files import read_at_most
 from hpe_core.io.images import check_image
 from hpe_core.io.readers.common import Entry, Face, missing_corpus, pairs, read_each
 from hpe_core.labels import pyr_from_biwi
 
 VIDEOS = "hpdb"
 IMAGE_SUFFIX, POSE_SUFFIX = "_rgb.png", "_pose.txt"
+MAX_BYTES = 10_000  # of a pose.txt; the corpus's have 150
 SOURCE = "It is published by the computer vision laboratory of ETH Zurich (Fanelli et al., 2013)."
 
 # 24 videos of 20 people: four were recorded twice. As listed in the loader of this corpus in
@@ -51,11 +53,13 @@ def _read_frame(folder: Path, image: str) -> Face:
 
 def _read_rotation(path: Path) -> NDArray[np.float64]:
     """The 3 x 3 matrix: three rows of it, an empty line, a translation in millimetres."""
+    content = read_at_most(path, MAX_BYTES)
     try:
-        lines = path.read_text(encoding="ascii").split("\n")
+        lines = content.decode("ascii").splitlines()
         rows = [[float(word) for word in line.split()] for line in lines if line.strip()]
-    except ValueError:  # no number, or no text at all
-        raise UnreadableFileError(path, "holds something else than numbers") from None
+    except ValueError as error:  # no number, or no text at all
+        reason = f"holds something else than numbers: {error!s:.100}"
+        raise UnreadableFileError(path, reason) from None
     if [len(row) for row in rows] != [3, 3, 3, 3]:
         found = " + ".join(str(len(row)) for row in rows)
         raise UnreadableFileError(path, f"expected four rows of 3 numbers, found {found or 'none'}")

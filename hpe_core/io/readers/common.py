@@ -64,8 +64,8 @@ def read_each(files: Sequence[str], read: Callable[[str], T], title: str) -> lis
 
 
 def to_corpus(entries: Iterable[Entry], dataset: str) -> Corpus:
-    """The two tables, in the order of the entries. A face with an impossible pose, or under a name
-    that an earlier one has, goes to the skipped ones.
+    """The two tables, in the order of the entries. A face with an impossible pose, under a name
+    that an earlier one has, or that no table can hold, goes to the skipped ones.
     """
     faces: dict[str, Face] = {}
     skipped: list[Skipped] = []
@@ -74,12 +74,14 @@ def to_corpus(entries: Iterable[Entry], dataset: str) -> Corpus:
             skipped.append(entry)
         elif entry.name in faces:
             skipped.append(Skipped(entry.image, f"a second face under the name {entry.name}"))
+        elif not _is_utf8(entry.image + entry.name):
+            skipped.append(Skipped(entry.image, "expected a name in UTF-8"))
         elif reason := _impossible(entry.pyr_deg):
             skipped.append(Skipped(entry.image, f"{entry.name}: {reason}"))
         else:
             faces[entry.name] = entry
     rows = [_row(face, dataset) for face in faces.values()]
-    lost = [(skip.file, skip.reason) for skip in skipped]
+    lost = [(_printable(skip.file), _printable(skip.reason)) for skip in skipped]
     return Corpus(
         pd.DataFrame(rows, columns=list(INDEX_COLUMNS)).astype(INDEX_COLUMNS),
         pd.DataFrame(lost, columns=SKIPPED_COLUMNS).astype("str"),
@@ -134,6 +136,15 @@ def _read_or_skip(read: Callable[[str], T], file: str) -> T | Skipped:
         return Skipped(file, str(error))
     except OSError as error:
         return Skipped(file, error.strerror or type(error).__name__)
+
+
+def _is_utf8(name: str) -> bool:
+    return _printable(name) == name
+
+
+def _printable(name: str) -> str:
+    r"""Linux' file names are bytes: one that is no UTF-8 is shown as `\xff.jpg`."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _impossible(pyr_deg: NDArray[np.float64]) -> str:
