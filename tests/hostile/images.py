@@ -195,9 +195,9 @@ def webp_of_16383_by_16383(path: Path) -> None:
 
 
 @row("damaged", heavy=True)
-def png_with_a_text_of_a_gigabyte(path: Path) -> None:
+def png_with_a_text_of_100_megabytes(path: Path) -> None:
     packed = zlib.compressobj()
-    text = b"".join(packed.compress(bytes(1 << 20)) for _ in range(1024)) + packed.flush()
+    text = b"".join(packed.compress(bytes(1 << 20)) for _ in range(100)) + packed.flush()
     data = b"Comment\0\0" + text
     chunk = (
         struct.pack(">I", len(data))
