@@ -166,7 +166,7 @@ def png_without_width(path: Path) -> None:
     path.write_bytes(png((0, HEIGHT), 2, zlib.compress(b"")))
 
 
-@row("too large: 30000 x 30000 exceeds limit of 80000000 pixels", heavy=True)
+@row("too large: Image size (900000000 pixels) exceeds limit", heavy=True)
 def png_of_30000_by_30000(path: Path) -> None:
     """A whole image: 110 kB of zeros that unpack to 2.7 GB of RGB."""
     packed = zlib.compressobj()
@@ -174,7 +174,7 @@ def png_of_30000_by_30000(path: Path) -> None:
     path.write_bytes(png((30_000, 30_000), 0, rows))
 
 
-@row("too large: 30000 x 30000 exceeds limit of 80000000 pixels", heavy=True)
+@row("too large: Image size (900000000 pixels) exceeds limit", heavy=True)
 def jpeg_of_30000_by_30000(path: Path) -> None:
     content = bytearray(save(path))
     at = content.index(b"\xff\xc0")
@@ -187,7 +187,7 @@ def png_of_two_billion_by_two_billion(path: Path) -> None:
     path.write_bytes(png((2**31 - 1, 2**31 - 1), 2, zlib.compress(b"")))
 
 
-@row("16383 x 16383", heavy=True)
+@row("too large: Image size (268402689 pixels) exceeds limit", heavy=True)
 def webp_of_16383_by_16383(path: Path) -> None:
     bits = (16_382 | 16_382 << 14).to_bytes(4, "little")
     body = b"VP8L" + struct.pack("<I", 6) + b"\x2f" + bits + b"\0"
@@ -195,9 +195,9 @@ def webp_of_16383_by_16383(path: Path) -> None:
 
 
 @row("damaged", heavy=True)
-def png_with_a_text_of_a_gigabyte(path: Path) -> None:
+def png_with_a_text_of_100_megabytes(path: Path) -> None:
     packed = zlib.compressobj()
-    text = b"".join(packed.compress(bytes(1 << 20)) for _ in range(1024)) + packed.flush()
+    text = b"".join(packed.compress(bytes(1 << 20)) for _ in range(100)) + packed.flush()
     data = b"Comment\0\0" + text
     chunk = (
         struct.pack(">I", len(data))

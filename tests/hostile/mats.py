@@ -123,9 +123,9 @@ def compressed_within_compressed(path: Path) -> None:
 
 
 @row("x_1.mat", "does not end within 67108864 bytes", heavy=True)
-def a_gigabyte_of_zeros_compressed(path: Path) -> None:
+def megabytes_of_zeros_compressed(path: Path) -> None:
     packed = zlib.compressobj()
-    data = b"".join(packed.compress(bytes(1 << 20)) for _ in range(1024)) + packed.flush()
+    data = b"".join(packed.compress(bytes(1 << 20)) for _ in range(256)) + packed.flush()
     path.write_bytes(HEADER + struct.pack("<II", 15, len(data)) + data)
 
 
