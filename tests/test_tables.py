@@ -46,6 +46,7 @@ PAPER_PARAMS = {
         "backbone": "resnet10",
         "weights": "none",
         "bins_deg": [1.0],
+        "label_std_deg": 0.0,
         "epochs": 1,
         "batch": 1,
         "lr": 0.1,
