@@ -1,6 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both make the environment first.
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 BIN := .venv/bin
 # Nothing phones home: albumentations would ask a package index for a newer version of itself.
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -8,7 +9,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo checkout test check bench fuzz lock detector lock-detector
+.PHONY: demo checkout test check bench fuzz lock audit detector lock-detector
 .DELETE_ON_ERROR:
 
 demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
@@ -51,6 +52,10 @@ check: .venv/.installed
 lock:  ## pins for every supported Python, with hashes and without any index's address
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --all-extras --upgrade pyproject.toml -o requirements.lock
+
+audit: .venv/.installed  ## known vulnerabilities of the pinned packages; asks PyPI and fails where it has no answer
+	$(BIN)/uv tool run --from pip-audit==$(PIP_AUDIT_VERSION) pip-audit --strict --disable-pip \
+		--require-hashes --requirement requirements.lock
 
 detector: .venv/.installed .venv-detector/.installed  ## trains the demo's detector again (data/detector)
 	dvc repro data/detector/dvc.yaml:recall

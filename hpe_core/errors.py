@@ -4,7 +4,7 @@ from pathlib import Path
 from reprlib import Repr
 
 _BRIEF = Repr()
-_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict = 3, 8, 8
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict = 2, 8, 8
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 100
 
 

@@ -20,7 +20,7 @@ from hpe_core.ensemble import cell_members
 from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import write_json
-from hpe_core.io.tables import write_csv, write_table
+from hpe_core.io.tables import read_csv, write_csv, write_table
 from hpe_core.io.targets import read_sweep
 from hpe_core.metrics import absolute_error_deg, mae_deg
 from hpe_core.params.loading import load
@@ -48,7 +48,7 @@ def main(
 ) -> None:
     settings = load(params, "evaluate", Evaluate)
     fabric, compute = start(params, settings.precision)
-    source, factors = Crops(crops), pd.read_csv(calibration)
+    source, factors = Crops(crops), read_csv(calibration)
     rows = np.arange(len(source))
     chosen = candidates(params, networks)
     parts = [predictions_of(each, source, rows, fabric, compute) for each in chosen]

@@ -16,6 +16,7 @@ from hpe_core.io.tables import (
     DETECTED_BOX,
     INDEX_COLUMNS,
     PYR,
+    read_csv,
     read_table,
     write_table,
 )
@@ -45,7 +46,7 @@ def main(
             table,
             reference,
             strict_siblings=rules.strict_split,
-            unlabelled=pd.read_csv(split_skipped, dtype="str")["file"].tolist(),
+            unlabelled=read_csv(split_skipped)["file"].astype("str").tolist(),
         )
         table = table.assign(split=published_or(table["split"], split, strict=rules.strict_split))
     drops = pd.DataFrame(
@@ -58,7 +59,7 @@ def main(
     )
     reason = drops.idxmax(axis=1).where(drops.any(axis=1), "")
     kept = table[reason == ""]
-    unreadable = len(pd.read_csv(skipped))
+    unreadable = len(read_csv(skipped))
     write_table(kept, faces)
     write_json(
         {

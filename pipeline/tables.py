@@ -8,7 +8,6 @@ Only what params.yaml lists is read: folders may hold results of tests that are 
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,6 +16,7 @@ from hpe_core.errors import InputError
 from hpe_core.io.curves import RiskPanel, save_jitter, save_risk_coverage
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
+from hpe_core.io.tables import read_csv
 from hpe_core.params.learning import Base, Ensemble
 from hpe_core.params.loading import load
 from hpe_core.params.protocols import Imported, Protocol, Students, Test
@@ -102,9 +102,9 @@ def main(
     datasets = dict.fromkeys(
         [*(p.train for p in protocols.values()), *(t.dataset for t in measured)]
     )
-    counted = {name: expect_json(counts / f"{name}.json") for name in datasets}
+    counted = {name: read_json(counts / f"{name}.json") for name in datasets}
     train = {
-        name: TrainingSet(p.train, p.where, **expect_json(sets / f"{name}.json"))
+        name: TrainingSet(p.train, p.where, **read_json(sets / f"{name}.json"))
         for name, p in protocols.items()
     }
     teacher = (grid.K, grid.d)
@@ -118,7 +118,7 @@ def main(
         write_ensemble(writer, protocol, measured, teacher, paper.ensemble)
     placed = {key for test in measured for key in test.imported}
     elsewhere = {
-        key: (network.dataset, expect_json(imported / f"{key}.json"))
+        key: (network.dataset, read_json(imported / f"{key}.json"))
         for key, network in foreign.items()
         if key not in placed
     }
@@ -259,8 +259,8 @@ def read_tests(
     expected = ["base", "ensemble", *(f"kd-{s}" for s in load(params, "students", Students))]
     found = []
     for name, test in load(params, "tests", dict[str, Test]).items():
-        networks = expect_json(folders.tests / f"{name}.json")
-        by_yaw = expect_json(folders.bands / f"{name}.json")
+        networks = read_json(folders.tests / f"{name}.json")
+        by_yaw = read_json(folders.bands / f"{name}.json")
         absent = [key for key in expected if key not in networks]
         if absent:
             raise InputError(f"{folders.tests / name}.json: no {absent}; found {sorted(networks)}")
@@ -273,15 +273,15 @@ def read_tests(
                 test.where,
                 {key: {**networks[key], "abs_yaw": by_yaw[key]} for key in expected},
                 {
-                    key: expect_json(folders.imported / f"{key}.json")
+                    key: read_json(folders.imported / f"{key}.json")
                     for key, network in foreign.items()
                     if (network.dataset, network.where) == (test.dataset, test.where)
                 },
-                pd.read_csv(folders.cells / f"{name}.csv"),
-                expect_json(folders.intervals / f"{name}.json"),
-                pd.read_csv(folders.comparisons / f"{name}.csv"),
-                expect_json(folders.uncertainty / f"{name}.json"),
-                pd.read_csv(folders.risk / f"{name}.csv"),
+                read_csv(folders.cells / f"{name}.csv"),
+                read_json(folders.intervals / f"{name}.json"),
+                read_csv(folders.comparisons / f"{name}.csv"),
+                read_json(folders.uncertainty / f"{name}.json"),
+                read_csv(folders.risk / f"{name}.csv"),
             )
         )
     return found
@@ -289,19 +289,12 @@ def read_tests(
 
 def read_jitter(sets: list[TestSet], folder: Path) -> pd.DataFrame:
     """What the stage `jitter` measured on every test set, with its name in the column `test`."""
-    parts = [pd.read_csv(folder / f"{test.name}.csv").assign(test=test.name) for test in sets]
+    parts = [read_csv(folder / f"{test.name}.csv").assign(test=test.name) for test in sets]
     return pd.concat(parts)
 
 
 def read_published(folder: Path) -> Published:
-    return Published(*(pd.read_csv(folder / f"{n}.csv") for n in ("counts", "ensemble", "methods")))
-
-
-def expect_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise InputError(f"{path}: no such metrics; run the stage that writes them")
-    content: dict[str, Any] = read_json(path)
-    return content
+    return Published(*(read_csv(folder / f"{n}.csv") for n in ("counts", "ensemble", "methods")))
 
 
 def write_text(text: str, path: Path) -> None:

@@ -24,7 +24,7 @@ from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.files import sha256
 from hpe_core.io.targets import TargetsOrigin, write_targets
 from hpe_core.losses import distillation_loss
-from hpe_core.networks import BaseNet, StudentNet
+from hpe_core.networks import BaseNet, StudentNet, normalize, predict_probs
 from hpe_core.training import DistillationTask, TrainingFaces, Views, fit, seeded
 from tests.experiments import born_again, measuring, students, variants, windows
 
@@ -325,7 +325,7 @@ def test_windows_of_a_network_of_other_crops_are_refused(project, network):
 
 def test_students_command(project, capsys, monkeypatch):
     asked = {"targets": str(project / "t-{seed}.h5"), "backbone": "resnet8", "epochs": None}
-    asked |= {"reference": "views2/paper"}
+    asked |= {"reference": "views2/paper", "networks": None}
     first = ["flip/paper", "views2/labels", "moved/paper"]
     students.main(**shared(project), **asked, students=first)
     table = pd.read_csv(project / "metrics/table.csv").set_index("name")
@@ -342,6 +342,48 @@ def test_students_command(project, capsys, monkeypatch):
     assert taught == [["views2/angles"]] * 2  # the others are remembered
     again = pd.read_csv(project / "metrics/table.csv").set_index("name")
     assert again.loc[first, "mae"].tolist() == table.loc[first, "mae"].tolist()
+
+
+def test_students_beside_the_pipelines_own(project, network):
+    """In the order of the seeds that are asked for, not of the params file."""
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params |= {"seeds": [2, 1, 5], "students": ["resnet8"]}
+    params["ensemble"] |= {"K": 0, "turns_deg": [0.0], "flip": True}
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    for seed in (1, 2):
+        student = seeded(lambda: StudentNet("resnet8", SPEC), seed)
+        save_network(student, project / f"kd-resnet8-{seed}.safetensors", "resnet8", (PX, PX), {})
+    asked = {"targets": str(project / "t-{seed}.h5"), "backbone": "resnet8", "epochs": None}
+    asked |= {"reference": "kd-resnet8", "students": ["flip/paper"], "networks": project}
+    students.main(**shared(project), **asked)
+    table = pd.read_csv(project / "metrics/table.csv").set_index("name")
+    assert sorted(table.index) == ["base", "ensemble", "flip/paper", "kd-resnet8"]
+    assert table.loc["kd-resnet8", "gain"] == 0
+    found = students.of_seeds(project / "params.yaml", project, [1, 2])
+    assert [(c.name, c.seed) for c in found][:3] == [
+        ("base", 1),
+        ("ensemble", 1),
+        ("kd-resnet8", 1),
+    ]
+    crops = Crops(project / "c.h5")
+    rows = np.flatnonzero(crops.validation)
+    images = torch.stack(
+        [torch.from_numpy(crops[row][MARGIN:-MARGIN, MARGIN:-MARGIN].copy()) for row in rows]
+    )
+    with torch.inference_mode():
+        errors = [
+            (
+                net.spec.expectation(predict_probs(net, normalize(images))).numpy()
+                - crops.pyr_deg[rows]
+            )
+            for net in (
+                load_network(project / f"kd-resnet8-{seed}.safetensors")[0] for seed in (1, 2)
+            )
+        ]
+    by_seed = [np.abs(error).mean() for error in errors]
+    assert table.loc["kd-resnet8", "mae"] == pytest.approx(np.mean(by_seed), abs=1e-3)
+    with pytest.raises(InputError, match=r"seeds lack \[3\]"):
+        students.main(**shared(project) | {"seeds": [1, 3]}, **asked)
 
 
 def test_born_again_command(project, capsys, monkeypatch):

@@ -149,7 +149,7 @@ def test_people_in_several_videos_are_named(tmp_path):
 
 def test_a_table_that_is_cut_off_is_named(tmp_path):
     (tmp_path / "faces.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(InputError, match=r"faces\.parquet: cannot be read as a parquet table"):
+    with pytest.raises(InputError, match=r"faces\.parquet: .*cannot be read as a parquet table"):
         read_table(tmp_path / "faces.parquet")
 
 

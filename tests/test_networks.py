@@ -1,7 +1,5 @@
 """Networks, their files, and the exchange with the networks published with the paper."""
 
-import json
-
 import numpy as np
 import pytest
 import safetensors.torch
@@ -117,12 +115,7 @@ def test_save_and_load_give_the_same_network_and_bytes(tmp_path, kind):
             id="foreign",
         ),
         pytest.param(
-            lambda p: safetensors.torch.save_file(
-                {"a": torch.zeros(1)},
-                p,
-                {"hpe": json.dumps({"kind": "student", "backbone": "resnet10", "bins_deg": [1.0],
-                                    "theta_deg": 99.0})},
-            ),
+            lambda p: save_network(student(), p, "resnet8", (32, 32), {}),
             "don't fit the network",
             id="other-tensors",
         ),

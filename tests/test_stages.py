@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import safetensors.torch
 import torch
 import yaml
 from tiny_project import ROOT, draw, tiny_params
 
 from hpe_core.errors import InputError
-from hpe_core.io.checkpoints import load_network
+from hpe_core.io.checkpoints import load_network, save_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.tables import write_table
@@ -391,13 +390,11 @@ def test_verify_accepts_what_was_cached(done, capsys):
 
 
 def test_verify_notices_targets_of_another_network(done, tmp_path):
-    base = done / "models/p2/base-1.safetensors"
-    state = safetensors.torch.load_file(base)
-    state["head_nets.0.yaw.bias"] += torch.linspace(0, 5, 198)
-    with safetensors.safe_open(base, "pt") as file:
-        metadata = file.metadata()
+    base, metadata = load_network(done / "models/p2/base-1.safetensors")
     changed = tmp_path / "base.safetensors"
-    safetensors.torch.save_file(state, changed, metadata)
+    with torch.no_grad():
+        base.state_dict()["head_nets.0.yaw.bias"].add_(torch.linspace(0, 5, 198))
+    save_network(base, changed, "resnet8", (32, 32), metadata["provenance"])
     arguments = {"crops": done / "crops/train.h5", "network": changed, "rows": 8, "seed": 0}
     with pytest.raises(InputError, match="made with base_sha256"):
         verify.main(**arguments, targets=done / "targets-1.h5")

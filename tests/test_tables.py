@@ -558,10 +558,10 @@ def test_imported_networks_are_rows_of_table_5(tmp_path):
 @pytest.mark.parametrize(
     ("missing", "expected"),
     [
-        pytest.param("tests/p1-BIWI.json", r"p1-BIWI\.json: no such metrics", id="a test set"),
-        pytest.param("bands/p1-BIWI.json", r"p1-BIWI\.json: no such metrics", id="its bands"),
-        pytest.param("counts/AFLW.json", r"AFLW\.json: no such metrics", id="a corpus"),
-        pytest.param("sets/p2.json", r"p2\.json: no such metrics", id="a training set"),
+        pytest.param("tests/p1-BIWI.json", r"p1-BIWI\.json: no such file; run", id="a test set"),
+        pytest.param("bands/p1-BIWI.json", r"p1-BIWI\.json: no such file; run", id="its bands"),
+        pytest.param("counts/AFLW.json", r"AFLW\.json: no such file; run", id="a corpus"),
+        pytest.param("sets/p2.json", r"p2\.json: no such file; run", id="a training set"),
         pytest.param("cells/p1-BIWI.csv", r"p1-BIWI\.csv", id="a sweep"),
         pytest.param("intervals/p1-BIWI.json", r"p1-BIWI\.json: no such", id="intervals"),
         pytest.param("comparisons/p1-BIWI.csv", r"p1-BIWI\.csv", id="comparisons"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,20 @@ from torchvision import models
 
 from hpe_core.bins import BinSpec
 from hpe_core.errors import InputError
-from hpe_core.io.files import atomic
+from hpe_core.io.files import atomic, check_sha256_beside
+from hpe_core.io.origin import again, damaged
 from hpe_core.networks import IMAGENET_MEAN, IMAGENET_STD, BaseNet, Encoder, Network, StudentNet
+
+_STAGE = "the stage that trains it"
 
 
 def save_network(
     network: Network, path: Path, backbone: str, size_hw: tuple[int, int], provenance: Any
 ) -> None:
-    """Weights and everything needed to use them. provenance: JSON-able, where they come from."""
+    """Weights and everything needed to use them, with a digest of both.
+
+    provenance: JSON-able, where they come from.
+    """
     specs = network.specs if isinstance(network, BaseNet) else (network.spec,)
     metadata = {
         "kind": "base" if isinstance(network, BaseNet) else "student",
@@ -32,32 +39,45 @@ def save_network(
         "std": IMAGENET_STD,
         "provenance": provenance,
     }
+    state = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
+    metadata["content_sha256"] = _digest_of(state, metadata)
     # One JSON entry: safetensors keeps several in a hash map, whose order changes from run to run.
     text = json.dumps(metadata, sort_keys=True)
-    state = {name: v.detach().cpu().contiguous() for name, v in network.state_dict().items()}
     with atomic(path) as temporary:
         safetensors.torch.save_file(state, temporary, metadata={"hpe": text})
 
 
 def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
-    """The network in evaluation mode, and its metadata."""
+    """The network in evaluation mode, and its metadata.
+
+    Raises InputError where the file is missing, no network of ours, or not what was saved.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such network; run the stage that trains it")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("hpe")
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path}: not a safetensors file: {error}") from error
+        state = safetensors.torch.load_file(path)
+        metadata = json.loads(text or "{}")
+        intact = metadata.pop("content_sha256", None) == _digest_of(state, metadata)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a safetensors file: {error}; {again(path, _STAGE)}"
+        ) from error
     if text is None:
-        raise InputError(f"{path}: no `hpe` metadata; expected a network saved by this project")
-    metadata = json.loads(text)
+        raise InputError(
+            f"{path}: no `hpe` metadata; expected a network saved by this project; "
+            f"{again(path, _STAGE)}"
+        )
+    if not intact:
+        raise damaged(path, "its content is not that of its content_sha256", _STAGE)
     specs = [BinSpec(b, metadata["theta_deg"]) for b in metadata["bins_deg"]]
     network: Network
     if metadata["kind"] == "base":
         network = BaseNet(metadata["backbone"], specs)
     else:
         network = StudentNet(metadata["backbone"], specs[0])
-    _load_strictly(network, safetensors.torch.load_file(path), path)
+    _load_strictly(network, state, path)
     return network.eval(), metadata
 
 
@@ -110,9 +130,20 @@ def load_pretrained(encoder: Encoder, backbone: str, source: Path) -> str:
     return source.name
 
 
+def _digest_of(state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:
+    """sha256 of the metadata and of all tensors' names, types, shapes and bytes."""
+    digest = sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(state):
+        tensor = state[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
     if not path.exists():
         raise InputError(f"{path}: no such weights file")
+    check_sha256_beside(path)
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)

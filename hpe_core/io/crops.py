@@ -9,7 +9,6 @@ crops were made and from which face table.
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import h5py
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 
 from hpe_core.cropping import Pixels
 from hpe_core.errors import InputError
-from hpe_core.io.files import atomic
+from hpe_core.io import hdf5
 from hpe_core.io.tables import PYR
+
+_STAGES = "crop_train or crop_test"
 
 _CHUNK_BYTES = 1 << 16  # some crops: reading one at random reads its chunks whole
 _WRITE_BYTES = 1 << 22
@@ -76,7 +77,7 @@ def write_crops(
 
     faces: face_id, pitch, yaw, roll (degrees), validation (bool) and group (`splits.groups_of`).
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.new_file(path) as file:
         pixels = file.create_dataset(
             "pixels", (0,), "u1", maxshape=(None,), chunks=(_CHUNK_BYTES,), fletcher32=True
         )
@@ -90,12 +91,12 @@ def write_crops(
         _append(pixels, pending)
         if len(ends) != len(faces) + 1:
             raise ValueError(f"{path}: {len(faces)} faces, but {len(ends) - 1} crops")
-        file.create_dataset("offsets", data=np.array(ends, dtype="i8"), fletcher32=True)
-        file.create_dataset("pyr_deg", data=faces[PYR].to_numpy("f8"), fletcher32=True)
+        hdf5.add(file, "offsets", np.array(ends, dtype="i8"))
+        hdf5.add(file, "pyr_deg", faces[PYR].to_numpy("f8"))
         for name in ("face_id", "group"):
-            file.create_dataset(name, data=faces[name].tolist(), dtype=h5py.string_dtype())
-        file.create_dataset("validation", data=faces["validation"].to_numpy("?"), fletcher32=True)
-        file.attrs.update({**asdict(crop_format), "faces_sha256": faces_sha256})
+            hdf5.add_texts(file, name, faces[name].tolist())
+        hdf5.add(file, "validation", faces["validation"].to_numpy("?"))
+        hdf5.add_attributes(file, {**asdict(crop_format), "faces_sha256": faces_sha256})
 
 
 def _append(pixels: h5py.Dataset, pending: list[bytes]) -> None:
@@ -110,7 +111,8 @@ class Crops:
     """Random access to a crops file. Opened on first use, so it can be handed to worker processes.
 
     `pyr_deg` (N x 3) float64, `face_id` (N), `group` (N), `validation` (N) bool, `format`,
-    `faces_sha256` of the face table. Raises InputError when the file does not hold crops.
+    `faces_sha256` of the face table. Raises InputError when the file does not hold crops, or where
+    it is damaged: the labels at once, a crop when it is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -118,22 +120,18 @@ class Crops:
         self._file: h5py.File | None = None
         if not path.exists():
             raise InputError(f"{path}: no such crops file; run the stage that cuts them")
-        with h5py.File(path) as file:
+        with hdf5.reading(path, _STAGES), h5py.File(path) as file:
             names = {"pixels", "offsets", "pyr_deg", "face_id", "group", "validation"}
             if not names <= set(file):
                 raise InputError(f"{path}: no crops; expected {sorted(names)}, found {list(file)}")
-            attributes = dict(file.attrs)
+            attributes = hdf5.attributes(file)
             self.pyr_deg: NDArray[np.float64] = file["pyr_deg"][:]
-            self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
-            self.group: list[str] = file["group"].asstr()[:].tolist()
+            self.face_id = hdf5.texts(file["face_id"])
+            self.group = hdf5.texts(file["group"])
             self.validation: NDArray[np.bool_] = file["validation"][:]
             self._ends: NDArray[np.int64] = file["offsets"][:]
-        self.faces_sha256 = str(attributes.pop("faces_sha256"))
-        fields: dict[str, Any] = {
-            name: value if isinstance(value, str) else int(value)
-            for name, value in attributes.items()
-        }
-        self.format = CropFormat(**fields)
+        self.faces_sha256: str = attributes.pop("faces_sha256")
+        self.format = CropFormat(**attributes)
 
     @property
     def training_rows(self) -> NDArray[np.int64]:
@@ -145,10 +143,11 @@ class Crops:
 
     def __getitem__(self, row: int) -> Pixels:
         """(h + 2m) x (w + 2m) x 3 uint8 RGB."""
-        if self._file is None:
-            self._file = h5py.File(self.path)
         start, end = self._ends[row], self._ends[row + 1]
-        return decode(self._file["pixels"][start:end], self.format)
+        with hdf5.reading(self.path, _STAGES):
+            if self._file is None:
+                self._file = h5py.File(self.path)
+            return decode(self._file["pixels"][start:end], self.format)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_file": None}  # an open HDF5 file must not cross a process

@@ -19,6 +19,7 @@ from torchvision.ops import nms
 
 from hpe_core import boxes
 from hpe_core.errors import InputError
+from hpe_core.io.files import check_sha256_beside
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -77,7 +78,8 @@ class Detector:
         photographs; faces that fill their image are found with one (0.5: 91 of 91 tight AFLW crops
         instead of 87).
 
-    Raises InputError where the file is missing or is no such network.
+    Raises InputError where the file is missing, is no such network, or is not the one whose sha256
+    lies beside it (`files.check_sha256_beside`).
     """
 
     def __init__(
@@ -214,6 +216,7 @@ def _centred_inside(found: Detections, width: int, height: int) -> Detections:
 def _open_session(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: no such detector; expected a YOLOv5 export (.onnx)")
+    check_sha256_beside(path)
     providers: list[Any] = ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         own = {"device_id": torch.cuda.current_device()}  # of this process, where there are several

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hpe_core.errors import UnreadableFileError
+from hpe_core.errors import InputError, UnreadableFileError
+from hpe_core.io.origin import damaged, recorded_bytes
 
 
 @contextmanager
@@ -65,6 +66,24 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_sha256_beside(path: Path) -> None:
+    """An input, which no stage wrote, has the sha256 that `<name>.sha256` beside it says.
+
+    That file is what `sha256sum` writes; nothing is checked where there is none. Raises InputError
+    where the two differ.
+    """
+    beside = path.with_name(f"{path.name}.sha256")
+    if not beside.is_file():
+        return
+    expected, found = beside.read_text(errors="replace").split()[:1], sha256(path)
+    if expected != [found]:
+        raise InputError(
+            f"{path}: damaged, or replaced: its sha256 is {found}, but {beside} says "
+            f"{' '.join(expected) or 'nothing'}; get the file again or export it again, or put its "
+            "sha256 there if it was replaced on purpose"
+        )
+
+
 def write_json(content: Any, path: Path, digits: int = 4) -> None:
     """JSON with sorted keys and floats of `digits` decimals: equal inputs give equal bytes."""
     with atomic(path) as temporary:
@@ -73,7 +92,11 @@ def write_json(content: Any, path: Path, digits: int = 4) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Raises InputError where the file is missing, or not what its stage wrote (`io.origin`)."""
+    try:
+        return json.loads(recorded_bytes(path))
+    except ValueError as error:
+        raise error if isinstance(error, InputError) else damaged(path, error) from error
 
 
 def _rounded(content: Any, digits: int) -> Any:

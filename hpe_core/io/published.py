@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hpe_core import boxes
 from hpe_core.errors import InputError, brief
-from hpe_core.io.files import read_at_most
+from hpe_core.io.files import check_sha256_beside, read_at_most
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ def published_file(path: Path, dataset: str) -> Path:
 
 def read_published(file: Path) -> Published:
     """File name → its faces. Raises InputError naming the file and the wrong entry."""
+    check_sha256_beside(file)
     text = read_at_most(file, MAX_BYTES)
     try:
         content = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_each_once)

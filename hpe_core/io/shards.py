@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpe_core.io.files import atomic
-from hpe_core.io.work import Work
+from hpe_core.io.work import Work, intact
 
 Arrays = tuple[NDArray, ...]
 Items = TypeVar("Items", NDArray, list)
@@ -73,8 +73,9 @@ def in_shards(
 
 def _read(paths: Iterable[Path]) -> Iterator[Arrays]:
     for path in paths:
-        with np.load(path) as shard:
-            yield tuple(shard[name] for name in shard.files)
+        with intact(path), np.load(path) as shard:
+            arrays = tuple(shard[name] for name in shard.files)
+        yield arrays
 
 
 def blocks(parts: Iterable[Arrays], rows: int) -> Iterator[Arrays]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpe_core.errors import InputError
-from hpe_core.io.files import atomic
+from hpe_core.io import hdf5
 from hpe_core.io.shards import Arrays, blocks
 
 _ROWS_PER_CHUNK = 64
@@ -54,7 +54,7 @@ def write_targets(
     """
     n, row = phi_deg.size, 0
     layout = {"probs": ("f2", origin.n_bins), "pyr_deg": ("f4",), "std_deg": ("f4",)}
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5.new_file(path) as file:
         datasets = [
             file.create_dataset(
                 name,
@@ -72,9 +72,9 @@ def write_targets(
             row = rows.stop
         if row != n:
             raise ValueError(f"{path}: {n} views, but targets of {row}")
-        file.create_dataset("phi_deg", data=phi_deg, fletcher32=True)
-        file.create_dataset("face_id", data=face_ids, dtype=h5py.string_dtype())
-        file.attrs.update(asdict(origin))
+        hdf5.add(file, "phi_deg", phi_deg)
+        hdf5.add_texts(file, "face_id", face_ids)
+        hdf5.add_attributes(file, asdict(origin))
 
 
 class Targets:
@@ -83,7 +83,8 @@ class Targets:
     `face_id` (N); of V views a face `phi_deg` (N, V), `pyr_deg` and `std_deg` (N, V, 3), degrees;
     `origin`. An index (row, view) gives probabilities.
     expected: attributes that the file must have, such as {"K": 15, "base_sha256": …}. Raises
-    InputError naming the attribute and both values where one differs, or where there is no file.
+    InputError naming the attribute and both values where one differs, or where there is no file, or
+    it is damaged: a row's probabilities when they are read.
     """
 
     def __init__(self, path: Path, expected: dict[str, object] | None = None) -> None:
@@ -91,9 +92,9 @@ class Targets:
         self._file: h5py.File | None = None
         if not path.exists():
             raise InputError(f"{path}: no such targets; run the ensemble stage")
-        with h5py.File(path) as file:
-            attributes = {k: np.asarray(v).tolist() for k, v in file.attrs.items()}
-            self.face_id: list[str] = file["face_id"].asstr()[:].tolist()
+        with hdf5.reading(path, "ensemble"), h5py.File(path) as file:
+            attributes = hdf5.attributes(file)
+            self.face_id = hdf5.texts(file["face_id"])
             self.phi_deg: NDArray[np.float32] = file["phi_deg"][:]
             by_view = (*self.phi_deg.shape, 3)
             self.pyr_deg: NDArray[np.float32] = file["pyr_deg"][:].reshape(by_view)
@@ -111,10 +112,11 @@ class Targets:
 
     def __getitem__(self, row_view: tuple[int, int]) -> NDArray[np.float32]:
         """The ensemble's probabilities (3, n_bins), each angle's summing to 1."""
-        if self._file is None:
-            self._file = h5py.File(self.path)
         row, view = row_view
-        probs = self._file["probs"][row * self.phi_deg.shape[1] + view].astype(np.float32)
+        with hdf5.reading(self.path, "ensemble"):
+            if self._file is None:
+                self._file = h5py.File(self.path)
+            probs = self._file["probs"][row * self.phi_deg.shape[1] + view].astype(np.float32)
         return probs / probs.sum(-1, keepdims=True)
 
     def __getstate__(self) -> dict[str, object]:
@@ -125,13 +127,15 @@ def write_sweep(
     path: Path, face_ids: list[str], offsets: NDArray[np.int64], angles_deg: NDArray[np.float32]
 ) -> None:
     """angles_deg (N, L, 3): the base network's prediction for every offset (L, 2) of a grid."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("angles_deg", data=angles_deg, fletcher32=True)
-        file.create_dataset("offsets", data=offsets, fletcher32=True)
-        file.create_dataset("face_id", data=face_ids, dtype=h5py.string_dtype())
+    with hdf5.new_file(path) as file:
+        hdf5.add(file, "angles_deg", angles_deg)
+        hdf5.add(file, "offsets", offsets)
+        hdf5.add_texts(file, "face_id", face_ids)
 
 
 def read_sweep(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.float32]]:
     """face_id (N), offsets (L, 2), angles_deg (N, L, 3)."""
-    with h5py.File(path) as file:
-        return file["face_id"].asstr()[:].tolist(), file["offsets"][:], file["angles_deg"][:]
+    if not path.exists():
+        raise InputError(f"{path}: no such sweep; run the sweep stage")
+    with hdf5.reading(path, "sweep"), h5py.File(path) as file:
+        return hdf5.texts(file["face_id"]), file["offsets"][:], file["angles_deg"][:]

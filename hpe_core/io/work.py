@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from hashlib import sha256
@@ -46,10 +47,8 @@ class Work:
         path = self.folder / "state.pt"
         if not path.exists():
             return None
-        try:
+        with intact(path):
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # the unpickler raises whatever the damage makes of it
-            raise InputError(f"{path}: unfinished work is damaged; delete it ({error})") from error
         self.says(state.pop("kept"))
         return state
 
@@ -59,6 +58,22 @@ class Work:
             with files.atomic(self.folder / "state.pt") as temporary:
                 torch.save({**state, "kept": kept}, temporary)
         self.says(kept)
+
+
+@contextmanager
+def intact(path: Path) -> Iterator[None]:
+    """Reads a zip archive, as torch and numpy write them, only where all its checksums hold.
+
+    torch verifies none of them, numpy those of members that it reads to their end.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.testzip()
+        if member:
+            raise zipfile.BadZipFile(f"checksum of {member}")
+        yield
+    except Exception as error:  # the unpickler raises whatever the damage makes of it
+        raise InputError(f"{path}: unfinished work is damaged; delete it ({error})") from error
 
 
 @contextmanager

@@ -8,7 +8,8 @@ pipeline's own where distill.views is 1, views4/paper where it is 4. All of a se
 same weights and see the faces in the same order; those that see the same views train together, on
 the same batches. Their predictions of the validation faces are kept in `--cache`, so that runs
 accumulate; delete them when the code changes. The teacher of a seed is its base network, and its
-students are that seed's.
+students are that seed's. `--networks data/models/aflw` measures those of `dvc repro`, too: base,
+ensemble and kd-<backbone>; one of them may be the reference.
 
 About 2 minutes a student and seed for a ResNet10, 6,716 faces of 64 px, 8 epochs and an idle core:
 two hours for the 18 of the default and three seeds.
@@ -35,10 +36,12 @@ from hpe_core.networks import StudentNet, normalize
 from hpe_core.params.learning import Augment, Distill
 from hpe_core.params.loading import load
 from hpe_core.params.machine import Compute
+from hpe_core.predictions import PYR
 from hpe_core.training import Batch, seeded, student_seed
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
+from pipeline._predictions import Candidate, candidates, predictions_of
 from pipeline._training import train
 from tests.experiments.measuring import Angles, compared, keep, kept_at, report, validation_rows
 from tests.experiments.variants import LOSSES, Loss, teacher
@@ -105,11 +108,20 @@ def split(name: str) -> tuple[str, Loss]:
     return seen, LOSSES[loss]
 
 
+def of_seeds(params: Path, networks: Path, seeds: list[int]) -> list[Candidate]:
+    """The pipeline's networks, in the order of the seeds."""
+    found = [candidate for candidate in candidates(params, networks) if candidate.seed in seeds]
+    if absent := set(seeds) - {candidate.seed for candidate in found}:
+        raise InputError(f"{params}: its seeds lack {sorted(absent)}, which --seeds asks for")
+    return sorted(found, key=lambda candidate: seeds.index(candidate.seed))
+
+
 def main(
     *,
     params: Path,
     crops: Path,
     targets: str,
+    networks: Path | None,
     seeds: list[int],
     backbone: str,
     epochs: int | None,
@@ -123,9 +135,14 @@ def main(
     distill = distill.model_copy(update={"epochs": epochs or distill.epochs})
     fabric, compute = start(params, distill.precision)
     source, crops_sha256 = Crops(crops), sha256(crops)
-    rows, names = validation_rows(source), list(dict.fromkeys([reference, *students]))
+    rows = validation_rows(source)
+    found: dict[str, list[Angles]] = {}
+    for candidate in of_seeds(params, networks, seeds) if networks else []:
+        table = predictions_of(candidate, source, rows, fabric, compute)
+        found.setdefault(candidate.name, []).append(table[PYR].to_numpy())
+    names = [name for name in dict.fromkeys([reference, *students]) if name not in found]
     seen_of = {name: split(name)[0] for name in names}
-    found: dict[str, list[Angles]] = {name: [] for name in names}
+    found |= {name: [] for name in names}
     for seed in seeds:
         path = Path(targets.format(seed=seed))
         cached = Targets(path, {"crops_sha256": crops_sha256})
@@ -138,8 +155,8 @@ def main(
         for seen, some in groupby(lacking, seen_of.get):
             group, history = list(some), cache / backbone / f"{seen}-{seed}.csv"
             settings = (distill, augment, fabric, compute, history)
-            networks = taught(group, backbone, seed, source, cached, *settings)
-            for name, network in zip(group, networks, strict=True):
+            learnt = taught(group, backbone, seed, source, cached, *settings)
+            for name, network in zip(group, learnt, strict=True):
                 probs = window_probs_of(network, source, rows, CENTRE, fabric, compute)
                 pyr_deg = torch.cat([average(p, network.spec)[1] for p in probs])
                 keep(kept[name], pyr_deg.cpu().numpy())
@@ -156,6 +173,7 @@ if __name__ == "__main__":
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--targets", required=True, help="a path with {seed} in it")
+    parser.add_argument("--networks", type=Path, help="folder of the pipeline's networks")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--epochs", type=int, help="instead of distill.epochs")
