@@ -54,13 +54,13 @@ def main(
         if fabric.is_global_zero:
             write(faces, found, reasons, rules, *outputs)
         return
+    network = detector(source, rules)
     computed_from = {
         **rules.model_dump(),
         **{"detector_sha256": sha256(source), "index_sha256": sha256(index)},
         "images": state_of(folder, set(faces["image"])),
     }
     with unfinished(work, boxes, computed_from, fabric) as kept:
-        network = detector(source, rules)
         found, reasons = detect_faces(faces, folder, network, rules.match_iou, kept, fabric)
         if fabric.is_global_zero:
             write(faces, found, reasons, rules, *outputs)

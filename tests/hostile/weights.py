@@ -103,7 +103,7 @@ def weights_with_nan(path: Path, sentinel: Path) -> None:
     torch.save(state() | {"head_net.yaw.bias": torch.full((198,), torch.nan)}, path)
 
 
-@error("foreign.pth", "names", "found 3")
+@error("foreign.pth", "names", "found other values, under [3]")
 def a_number_for_a_name(path: Path, sentinel: Path) -> None:
     torch.save(state() | {3: torch.zeros(1)}, path)
 
