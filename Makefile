@@ -9,7 +9,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo checkout test check bench lock audit detector lock-detector
+.PHONY: demo checkout test check bench fuzz lock audit detector lock-detector
 .DELETE_ON_ERROR:
 
 demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
@@ -25,6 +25,13 @@ test: check  ## lint, types and the whole test suite
 
 bench: demo  ## against the obvious programs and the limits: 40 minutes, idle machine
 	python -m tests.bench
+
+fuzz: .venv/.installed .venv-fuzz/atheris  ## ten minutes of coverage-guided fuzzing for each reader
+	for reader in mat pose sqlite image published; do PYTHONPATH=.venv-fuzz \
+		python -m tests.fuzz $$reader tmp/fuzz/$$reader -max_total_time=600 || exit 1; done
+
+.venv-fuzz/atheris:  # for tests/fuzz only; it has wheels for few versions of Python
+	$(BIN)/pip install --quiet --target .venv-fuzz atheris==3.0.0
 
 check: .venv/.installed
 	ruff check .

@@ -27,6 +27,23 @@ def area(bbox_xyxy: ArrayLike) -> Array:
     return np.clip(b[..., 2:] - b[..., :2], 0, None).prod(-1)
 
 
+def pixels_inside(bbox_xyxy: ArrayLike, size_wh: tuple[int, int]) -> Array:
+    """How many pixels of the image a box holds, its corners truncated: (... x 4) → (...).
+
+    0 for a box outside the image, and for an inverted one.
+    """
+    b = np.trunc(np.asarray(bbox_xyxy, dtype=np.float64))
+    inside = np.minimum(b[..., 2:], size_wh) - np.maximum(b[..., :2], 0)
+    return np.clip(inside, 0, None).prod(-1)
+
+
+def centred_inside(bbox_xyxy: ArrayLike, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
+    """Whether a box's centre lies in the image: (... x 4) → (...). No box (NaN) does."""
+    b = np.asarray(bbox_xyxy, dtype=np.float64)
+    centre = (b[..., :2] + b[..., 2:]) / 2
+    return np.asarray(((centre >= 0) & (centre <= size_wh)).all(-1))
+
+
 def square(bbox_xyxy: ArrayLike) -> Array:
     """Same centre, both sides as long as the longer one: (... x 4) → (... x 4)."""
     b = np.asarray(bbox_xyxy, dtype=np.float64)

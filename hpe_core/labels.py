@@ -39,7 +39,7 @@ def pyr_from_biwi(rotation: ArrayLike) -> Array:
     published = _float(rotation)
     nearest = nearest_rotation(published)
     deviation = np.abs(published - nearest).max(initial=0.0)
-    if deviation > MAX_DEVIATION:
+    if not deviation <= MAX_DEVIATION:  # NaN where a value is not finite
         raise ValueError(f"expected a rotation matrix, found one that is off by {deviation:.2g}")
     return pyr_from_rotation(nearest)
 

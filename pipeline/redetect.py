@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from hpe_core.boxes import scale, square
-from hpe_core.errors import InputError
+from hpe_core.boxes import pixels_inside, scale, square
+from hpe_core.errors import InputError, UnreadableImageError
 from hpe_core.io.detector import Detector
 from hpe_core.io.files import atomic, sha256, write_json
 from hpe_core.io.published import assign_published, published_file, read_published
-from hpe_core.io.redetection import UNREADABLE, detect_faces, state_of, unreadable_images
+from hpe_core.io.redetection import OUTSIDE, UNREADABLE, detect_faces, image_sizes, state_of
 from hpe_core.io.tables import (
     ANNOTATED_BOX,
     BOX_COLUMNS,
@@ -53,13 +54,13 @@ def main(
         if fabric.is_global_zero:
             write(faces, found, reasons, rules, *outputs)
         return
+    network = detector(source, rules)
     computed_from = {
         **rules.model_dump(),
         **{"detector_sha256": sha256(source), "index_sha256": sha256(index)},
         "images": state_of(folder, set(faces["image"])),
     }
     with unfinished(work, boxes, computed_from, fabric) as kept:
-        network = detector(source, rules)
         found, reasons = detect_faces(faces, folder, network, rules.match_iou, kept, fabric)
         if fabric.is_global_zero:
             write(faces, found, reasons, rules, *outputs)
@@ -99,11 +100,30 @@ def with_unmatched(faces: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 def readable(
     found: pd.DataFrame, reasons: pd.Series, folder: Path
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Published boxes whose image can be cropped; a detector would have noticed the others."""
-    errors = unreadable_images(folder, sorted(set(found["image"])))
-    lost = found["image"].isin(list(errors))
-    more = found.loc[lost, "image"].map(errors)
-    return found[~lost], pd.concat([reasons, more]).sort_index()
+    """Published boxes that can be cropped; a detector would have noticed the others."""
+    sizes = image_sizes(folder, sorted(set(found["image"])))
+    more = pd.Series(
+        [
+            why_not_cropped(bbox_xyxy, sizes[image])
+            for bbox_xyxy, image in zip(found[DETECTED_BOX].to_numpy(), found["image"], strict=True)
+        ],
+        index=found.index,
+        dtype=object,
+    )
+    lost = more != ""
+    return found[~lost], pd.concat([reasons, more[lost]]).sort_index()
+
+
+def why_not_cropped(
+    bbox_xyxy: NDArray[np.float64], size_wh: tuple[int, int] | UnreadableImageError
+) -> str:
+    """Of one published box (4) in one image; "" where it can be."""
+    if isinstance(size_wh, UnreadableImageError):
+        return UNREADABLE + size_wh.reason
+    if pixels_inside(bbox_xyxy, size_wh) == 0:
+        found = np.round(bbox_xyxy, 1).tolist()
+        return f"published box {found} lies outside the image of {size_wh[0]} x {size_wh[1]} pixels"
+    return ""
 
 
 def detector(path: Path, rules: Boxes) -> Detector:
@@ -119,7 +139,7 @@ def detector(path: Path, rules: Boxes) -> Detector:
 def annotated(missing: pd.DataFrame) -> pd.DataFrame:
     """The unmatched faces that can fall back to their annotated box, with the box columns."""
     usable = missing[ANNOTATED_BOX].notna().all(axis=1)
-    usable &= ~missing["reason"].str.startswith(UNREADABLE)
+    usable &= ~missing["reason"].str.startswith((UNREADABLE, OUTSIDE))
     table = missing[usable].drop(columns="reason")
     table[DETECTED_BOX] = table[ANNOTATED_BOX].to_numpy()
     return table.assign(det_score=np.nan, match_iou=np.nan, box_source="annotated")

@@ -187,3 +187,20 @@ def test_a_shift_by_whole_bins_moves_the_bins_and_keeps_what_would_leave():
     torch.testing.assert_close(far, torch.tensor([[1.0, 0, 0, 0, 0, 0]]))
     half = shift_probs(probs, torch.tensor([1.5]), spec)
     torch.testing.assert_close(half, torch.tensor([[0.05, 0.15, 0.25, 0.2, 0.1, 0.25]]))
+
+
+@pytest.mark.parametrize(
+    ("bbox_xyxy", "pixels", "centred"),
+    [
+        pytest.param([10, 10, 20, 15], 50, True, id="inside"),
+        pytest.param([-20, -10, 30, 30], 900, True, id="over-the-corner"),
+        pytest.param([-40, 0, 10, 40], 400, False, id="centre-outside"),
+        pytest.param([-40, 0, 0.5, 40], 0, False, id="half-a-pixel"),
+        pytest.param([100, 100, 130, 130], 0, False, id="far-away"),
+        pytest.param([20, 10, 10, 15], 0, True, id="inverted"),
+        pytest.param([np.nan] * 4, np.nan, False, id="none"),
+    ],
+)
+def test_boxes_in_an_image_of_64_by_48(bbox_xyxy, pixels, centred):
+    np.testing.assert_equal(boxes.pixels_inside(bbox_xyxy, (64, 48)), pixels)
+    assert boxes.centred_inside(bbox_xyxy, (64, 48)) == centred

@@ -143,8 +143,10 @@ def test_published_format_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(lambda s: s.pop("head_net.pitch.bias"), "Missing key", id="missing"),
-        pytest.param(lambda s: s.update(extra=torch.zeros(1)), "Unexpected key", id="extra"),
+        pytest.param(
+            lambda s: s.pop("head_net.pitch.bias"), "1 missing: head_net.pitch.bias", id="missing"
+        ),
+        pytest.param(lambda s: s.update(extra=torch.zeros(1)), "1 unexpected: extra", id="extra"),
         pytest.param(lambda s: s.pop("head_net.yaw.weight"), "no 'head_net.yaw.weight'", id="head"),
     ],
 )

@@ -129,6 +129,18 @@ def test_fallback_to_the_annotated_box_keeps_the_order(corpus):
     assert report["unmatched"] == 1
 
 
+def test_there_is_no_fallback_to_a_box_whose_centre_is_outside_the_image(corpus):
+    """Squared and scaled it could miss the image, and stop the stage that crops."""
+    faces = [*FACES, face("one/out", "one.png", [-20, 5, -2, 25])]
+    write_table(pd.DataFrame(faces).astype(INDEX_COLUMNS), corpus / "index.parquet")
+    table, unmatched, report = run(corpus, unmatched="annotated", scale=0.5)
+    assert "one/out" not in table.index
+    reasons = dict(zip(unmatched["face_id"], unmatched["reason"], strict=True))
+    assert reasons["one/out"].startswith("annotated box outside the image: no detection on its")
+    assert reasons["one/far"].startswith("no detection on its annotated box")
+    assert report["unmatched"] == 2
+
+
 def test_boxes_are_squared_then_scaled_and_the_match_is_not(corpus):
     plain, _, _ = run(corpus)
     table, _, _ = run(corpus, square=True, scale=1.5)

@@ -92,9 +92,10 @@ def load_published(path: Path, backbone: str) -> StudentNet:
     if key not in state:
         raise InputError(f"{path}: no {key!r}; found {sorted(state)[:5]} and others")
     specs = {spec.n_bins: spec for spec in map(BinSpec, (1.0, 2.0, 3.0, 4.0))}
-    if len(state[key]) not in specs:
-        raise InputError(f"{path}: {len(state[key])} bins; expected one of {sorted(specs)}")
-    spec = specs[len(state[key])]
+    n_bins = len(state[key]) if state[key].ndim else 0
+    if n_bins not in specs:
+        raise InputError(f"{path}: {n_bins} bins; expected one of {sorted(specs)}")
+    spec = specs[n_bins]
     network = StudentNet(backbone, spec)
     _load_strictly(network, state, path)
     return network.eval()
@@ -149,13 +150,33 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the damage makes of it
         raise InputError(f"{path}: cannot be read as plain weights: {error}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping):
         raise InputError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+    if foreign := [
+        n for n, v in state.items() if not (isinstance(n, str) and isinstance(v, Tensor))
+    ]:
+        raise InputError(
+            f"{path}: expected names with a tensor each, found other values, under {foreign[:5]}"
+        )
     return state
 
 
 def _load_strictly(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise InputError(f"{path}: weights don't fit the network: {error}") from None
+    shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+    fit = {name for name, value in state.items() if list(value.shape) == shapes.get(name)}
+    wrong = {
+        "missing": [name for name in shapes if name not in state],
+        "unexpected": [name for name in state if name not in shapes],
+        "of another shape": [
+            f"{name} {list(state[name].shape)}, expected {shape}"
+            for name, shape in shapes.items()
+            if name in state and name not in fit
+        ],
+        "not finite": sorted(name for name in fit if not state[name].isfinite().all()),
+    }
+    found = [
+        f"{len(names)} {kind}: {', '.join(names[:5])}" for kind, names in wrong.items() if names
+    ]
+    if found:
+        raise InputError(f"{path}: weights don't fit the network: {'; '.join(found)}")
+    network.load_state_dict(state, strict=True)

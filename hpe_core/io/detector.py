@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import nms
 
+from hpe_core import boxes
 from hpe_core.errors import InputError
 from hpe_core.io.files import check_sha256_beside
 
@@ -24,6 +25,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Layout = Literal["original", "anchor-free"]
 
+MAX_SIDE = 8192  # of its input, and most images a pass: more is a damaged export
 GREY = 114  # what YOLOv5 pads with in training
 BATCH = 8  # images a pass where the export leaves it open: bounds memory, changes no box
 STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))  # of the P5, P6 and P2 variants
@@ -96,6 +98,11 @@ class Detector:
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         self.batch = self._fixed_batch or BATCH
         self.size_hw = tuple(side if isinstance(side, int) else input_px for side in shape[2:])
+        if max(*self.size_hw, self.batch) > MAX_SIDE:
+            raise InputError(
+                f"{path}: takes a batch of {self.batch} images of {self.size_hw[1]} x "
+                f"{self.size_hw[0]} pixels, expected at most {MAX_SIDE} of each"
+            )
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
         """The faces of each image (height x width x 3 uint8, RGB; sizes may differ).
@@ -202,8 +209,7 @@ def letterbox(
 
 def _centred_inside(found: Detections, width: int, height: int) -> Detections:
     """Drops what the detector saw in the replicated border only."""
-    centre = (found.bbox_xyxy[:, :2] + found.bbox_xyxy[:, 2:]) / 2
-    inside = ((centre >= 0) & (centre <= (width, height))).all(1)
+    inside = boxes.centred_inside(found.bbox_xyxy, (width, height))
     return Detections(found.bbox_xyxy[inside], found.score[inside])
 
 

@@ -6,18 +6,22 @@ One JSON file a corpus: {"file": [{"bbox": [x1, y1, x2, y2], "type"?: "train" | 
 """
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hpe_core import boxes
-from hpe_core.errors import InputError
-from hpe_core.io.files import check_sha256_beside
+from hpe_core.errors import InputError, brief
+from hpe_core.io.files import check_sha256_beside, read_at_most
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX
 
+T = TypeVar("T")
+MAX_BYTES = 256 * 2**20  # of a file; that of 300W-LP has some 10 MB
 INNER_FOLDERS = ("data/flickr/", "hpdb/")  # of AFLW and BIWI: left out of the published names
 REASON_NO_FILE = "no published box: the file is not in the published list"
 REASON_NO_FACE = "no published box: none of the file's boxes is this face's"
@@ -26,10 +30,10 @@ REASON_NO_FACE = "no published box: none of the file's boxes is this face's"
 class PublishedFace(BaseModel):
     """One box of the published file. Unknown keys are refused: a rename must not pass silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     bbox: Annotated[list[float], Field(min_length=4, max_length=4)]
-    type: str | None = None
+    type: Literal["train", "test"] | None = None
     faceid: int | None = None
 
 
@@ -50,26 +54,42 @@ def published_file(path: Path, dataset: str) -> Path:
 def read_published(file: Path) -> Published:
     """File name → its faces. Raises InputError naming the file and the wrong entry."""
     check_sha256_beside(file)
+    text = read_at_most(file, MAX_BYTES)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_each_once)
         faces = TypeAdapter(Published).validate_python(content)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not JSON: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = " / ".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{file}: {place}: {first['msg']}; found {first['input']!r:.200}; expected "
+            f"{file}: {place}: {first['msg']}; found {brief(first['input'])}; expected "
             '{"file": [{"bbox": [x1, y1, x2, y2], "type"?, "faceid"?}]}'
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 5,000 brackets
+        raise InputError(f"{file}: not JSON: {error}") from error
     for name, entries in faces.items():
         for entry in entries:
             x1, y1, x2, y2 = entry.bbox
-            if not (np.isfinite(entry.bbox).all() and x1 < x2 and y1 < y2):
+            if not (x1 < x2 and y1 < y2):
                 raise InputError(
                     f"{file}: {name}: expected bbox x1 < x2, y1 < y2, found {entry.bbox}"
                 )
+        if twice := _twice(entry.faceid for entry in entries if entry.faceid is not None):
+            raise InputError(
+                f"{file}: {name}: expected each face once, found faceid {twice[0]} twice"
+            )
     return faces
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that stands there twice, Python would take the last."""
+    if twice := _twice(name for name, _ in pairs):
+        raise ValueError(f"expected each key once, found {twice[0]!r} twice")
+    return dict(pairs)
+
+
+def _twice(values: Iterable[T]) -> list[T]:
+    return [value for value, times in Counter(values).items() if times > 1]
 
 
 def assign_published(index: pd.DataFrame, published: Published) -> tuple[pd.DataFrame, pd.Series]:

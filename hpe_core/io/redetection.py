@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from hpe_core import boxes
 from hpe_core.errors import UnreadableImageError
 from hpe_core.io.detector import NOTHING, Detections, Detector, Prepared
 from hpe_core.io.images import read_image
@@ -24,6 +25,7 @@ from hpe_core.matching import match, why_unmatched
 
 IN_FLIGHT = 32  # images read ahead of the network: bounds the memory
 MEASURED = [*DETECTED_BOX, "det_score", "match_iou"]
+OUTSIDE = "annotated box outside the image: "  # begins that of one without a box to fall back to
 UNREADABLE = "unreadable image: "  # begins the reason of a face that cannot be cropped either
 
 T = TypeVar("T")
@@ -112,7 +114,12 @@ def measure(
     has = index >= 0
     own = index[has]
     measured[has] = np.column_stack([found.bbox_xyxy[own], found.score[own], iou[has]])
-    return measured, why_unmatched(index, annot_xyxy, found.bbox_xyxy, min_iou)
+    outside = np.isfinite(annot_xyxy).all(1) & ~boxes.centred_inside(annot_xyxy, size_wh)
+    reasons = why_unmatched(index, annot_xyxy, found.bbox_xyxy, min_iou)
+    return measured, [
+        OUTSIDE + reason if reason and beyond else reason
+        for reason, beyond in zip(reasons, outside, strict=True)
+    ]
 
 
 def detected(
@@ -148,11 +155,10 @@ def read_ahead(
             yield waiting.popleft().result()
 
 
-def unreadable_images(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Name → reason, of the images that cannot be decoded."""
-    images = zip(names, read_ahead(folder, names, lambda image: None), strict=True)
-    return {
-        name: UNREADABLE + image.reason
-        for name, image in tqdm(images, total=len(names), unit="image", desc=folder.name)
-        if isinstance(image, UnreadableImageError)
-    }
+def image_sizes(
+    folder: Path, names: Sequence[str]
+) -> dict[str, tuple[int, int] | UnreadableImageError]:
+    """Name → width and height, or why the image cannot be decoded."""
+    sizes = read_ahead(folder, names, lambda image: (image.shape[1], image.shape[0]))
+    shown = tqdm(sizes, total=len(names), unit="image", desc=folder.name)
+    return dict(zip(names, shown, strict=True))
