@@ -37,9 +37,13 @@ def pyr_from_biwi(rotation: ArrayLike) -> Array:
     MAX_DEVIATION in any entry from a rotation.
     """
     published = _float(rotation)
+    # First of all: of huge or infinite entries the singular value decomposition may never end.
+    largest = np.abs(published).max(initial=0.0)
+    if not largest <= 1 + MAX_DEVIATION:
+        raise ValueError(f"expected a rotation matrix, found one that is off by {largest - 1:.2g}")
     nearest = nearest_rotation(published)
     deviation = np.abs(published - nearest).max(initial=0.0)
-    if not deviation <= MAX_DEVIATION:  # NaN where a value is not finite
+    if deviation > MAX_DEVIATION:
         raise ValueError(f"expected a rotation matrix, found one that is off by {deviation:.2g}")
     return pyr_from_rotation(nearest)
 
