@@ -3,16 +3,17 @@
     python -m tests.experiments.students --crops data/crops/train/aflw.h5 \
         --targets data/targets/aflw-{seed}.h5 --seeds 1 2 3 --backbone resnet10 --epochs 8
 
-A student's name is its views and its loss, both of them in `variants`: flip/paper is the
-pipeline's own where distill.views is 1, views4/paper where it is 4. All of a seed start from the
-same weights and see the faces in the same order; those that see the same views train together, on
-the same batches. Their predictions of the validation faces are kept in `--cache`, so that runs
-accumulate; delete them when the code changes. The teacher of a seed is its base network, and its
-students are that seed's. `--networks data/models/aflw` measures those of `dvc repro`, too: base,
-ensemble and kd-<backbone>; one of them may be the reference.
+A student's name is its views and its loss, both of them in `variants`: with distill.views: 1
+flip/paper is the pipeline's own for the paper's loss, flip/smeared0.5 for that of aflw-small; with
+4 it is views4/paper. All of a seed start from the same weights and see the faces in the same order;
+those that see the same views train together, on the same batches. Their predictions of the
+validation faces are kept in `--cache`, so that runs accumulate; delete them when the code changes.
+The teacher of a seed is its base network, and its students are that seed's. `--networks
+data/models/aflw` measures those of `dvc repro`, too: base, ensemble and kd-<backbone>; one of them
+may be the reference.
 
 About 2 minutes a student and seed for a ResNet10, 6,716 faces of 64 px, 8 epochs and an idle core:
-two hours for the 18 of the default and three seeds.
+two hours for the 21 of the default and three seeds.
 """
 
 import argparse
@@ -46,9 +47,9 @@ from pipeline._training import train
 from tests.experiments.measuring import Angles, compared, keep, kept_at, report, validation_rows
 from tests.experiments.variants import LOSSES, Loss, teacher
 
-PIPELINE = "flip/paper"
+PAPER = "flip/paper"
 STUDENTS = [
-    *("static/paper", PIPELINE, "views2/paper", "views4/paper", "moved/paper", "fresh/paper"),
+    *("static/paper", PAPER, "views2/paper", "views4/paper", "moved/paper", "fresh/paper"),
     *("fresh/labels", "fresh/soft-labels"),
     *(f"flip/{loss}" for loss in LOSSES if loss != "paper"),
 ]
@@ -178,7 +179,7 @@ if __name__ == "__main__":
     parser.add_argument("--backbone", required=True)
     parser.add_argument("--epochs", type=int, help="instead of distill.epochs")
     parser.add_argument("--students", nargs="+", default=STUDENTS)
-    parser.add_argument("--reference", default=PIPELINE)
+    parser.add_argument("--reference", default=PAPER)
     parser.add_argument("--yaw-deg", type=float, nargs=2, default=(0.0, 180.0), help="of |yaw|")
     parser.add_argument("--cache", type=Path, default=Path("data/experiments"))
     parser.add_argument("--csv", type=Path, default=Path("metrics/experiments/students.csv"))
