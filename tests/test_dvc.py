@@ -14,15 +14,38 @@ from tiny_project import copy_project, draw
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
     "GIT_COMMITTER_EMAIL": "t@t",
 }  # fmt: skip
 
 
+NO_NETWORK = """
+import pathlib, socket
+
+OURS = {None, "", "localhost", "127.0.0.1", "::1", socket.gethostname(), socket.getfqdn()}
+
+def only_ours(call, host_of):
+    def checked(*words, **named):
+        host = host_of(*words)
+        if host in OURS:
+            return call(*words, **named)
+        with pathlib.Path(__file__).with_name("asked").open("a") as file:
+            print(host, file=file)
+        raise OSError(f"no network here: {host}")
+    return checked
+
+def host_of(own, address):
+    return None if own.family == socket.AF_UNIX else address[0]
+
+socket.getaddrinfo = only_ours(socket.getaddrinfo, lambda host, *_: host)
+socket.socket.connect = only_ours(socket.socket.connect, host_of)
+"""  # a sitecustomize.py: every Python process runs it before anything else
+
+
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     # The checkout's own code, not the editable install of this repository.
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
+    paths = os.pathsep.join([str(folder), str(folder.parent / "no-network")])
+    environment = {**ENVIRONMENT, "PYTHONPATH": paths}
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -55,6 +78,8 @@ def would_run(folder: Path) -> set[str]:
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     draw(folder)
+    (folder / "no-network").mkdir()
+    (folder / "no-network/sitecustomize.py").write_text(NO_NETWORK)
     root = folder / "checkout"
     root.mkdir()
     call(root, "git", "init", "-q")
@@ -209,3 +234,13 @@ def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):
     call(clone, "dvc", "cache", "dir", "--local", str(project / ".dvc/cache"))
     call(clone, "dvc", "checkout", "-q")
     assert would_run(clone) == set()
+
+
+def test_nothing_asked_the_network(project):
+    log = project.parent / "no-network/asked"
+    assert not log.exists(), log.read_text()
+    assert run(
+        project, "python", "-c", "import urllib.request as r; r.urlopen('http://a.b')"
+    ).stderr
+    assert log.read_text() == "a.b\n", "who asks is not noticed"
+    log.unlink()
