@@ -37,6 +37,7 @@ from pipeline import (
     imported,
     index,
     jitter,
+    leaks,
     redetect,
     sweep,
     tables,
@@ -89,6 +90,10 @@ def run_all(root: Path, corpora: Path) -> None:
         **faces, protocol="p2", crops=root / "crops/train.h5", counts=root / "metrics/sets/p2.json"
     )
     crop_test.main(**faces, test="p2-AFLW", crops=root / "crops/test.h5")
+    leaks.main(
+        params=params, protocol="p2", faces=root / "faces", report=root / "metrics/leaks/p2.json",
+        shared=root / "metrics/leaks/p2.csv", checked=root / "p2.checked",
+    )  # fmt: skip
     data = {"params": params, "crops": root / "crops/train.h5"}
     test_data = {"params": params, "crops": root / "crops/test.h5"}
     for seed in SEEDS:
@@ -134,6 +139,7 @@ def run_all(root: Path, corpora: Path) -> None:
         comparisons=root / "metrics/comparisons", uncertainty=root / "metrics/uncertainty",
         risk=root / "metrics/risk", jitter=root / "metrics/jitter",
         counts=root / "metrics/faces", sets=root / "metrics/sets",
+        leaks=root / "metrics/leaks",
         imported=root / "metrics/imported", published=ROOT / "data/published",
         tables=root / "tables", figures=root / "figures",
     )  # fmt: skip
@@ -184,6 +190,18 @@ def test_a_crops_file_holds_exactly_the_faces_of_its_set(done):
         assert crops.face_id == table.loc[table["split"] == part, "face_id"].tolist()
         assert crops.faces_sha256 == sha256(done / "faces/AFLW.parquet")
     assert not crops.validation.any(), "a test face for validation"
+
+
+def test_leaks_are_those_of_the_crops(done):
+    image_of = pd.read_parquet(done / "faces/AFLW.parquet").set_index("face_id")["image"]
+    training, test = (
+        set(image_of[Crops(done / f"crops/{p}.h5").face_id]) for p in ("train", "test")
+    )
+    report = json.loads((done / "metrics/leaks/p2.json").read_text())
+    assert report["p2-AFLW"]["photograph"]["shared"] == len(training & test) > 0
+    assert report["p2-AFLW"]["subject"] is None
+    listed = pd.read_csv(done / "metrics/leaks/p2.csv")
+    assert set(listed["training_name"]) == set(listed["test_name"]) == training & test
 
 
 def test_networks_are_trained_on_all_but_the_validation_faces(done):
