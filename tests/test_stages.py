@@ -350,7 +350,7 @@ def test_without_validation_faces_nothing_is_calibrated(done, tmp_path):
 
 def test_the_sweep_holds_the_base_network(done):
     """The cell K = 0 on the sampled faces is the base network's prediction of those faces."""
-    face_ids, offsets, angles = read_sweep(done / "sweep.h5")
+    face_ids, offsets, angles = read_sweep(done / "sweep.h5", {})
     table = pd.read_parquet(done / "predictions.parquet")
     base = (
         table[(table["network"] == "base") & (table["seed"] == 1)]
@@ -392,7 +392,7 @@ def test_a_box_moved_by_a_pixel_is_an_offset_of_the_sweep(done, tmp_path):
     )  # fmt: skip
     rows = pd.read_csv(tmp_path / "j.csv").query("network == 'base' and kind == 'shift'")
     found = rows.set_index(["direction", "level"])["mae"]
-    face_ids, offsets, angles = read_sweep(done / "sweep.h5")
+    face_ids, offsets, angles = read_sweep(done / "sweep.h5", {})
     crops = Crops(done / "crops/test.h5")
     truth = crops.pyr_deg[[crops.face_id.index(face) for face in face_ids]]
     for pixels in (1, 2, 3):
@@ -540,9 +540,13 @@ def test_no_metric_depends_on(done, tmp_path, change, at_most):
     shutil.copy(done / "crops/test.h5", tmp_path / "c.h5")
     change(params, Crops(done / "crops/test.h5"), tmp_path / "c.h5")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    changed = {"params": tmp_path / "params.yaml", "crops": tmp_path / "c.h5"}
+    sweep.main(
+        **changed, network=done / "models/p2/base-1.safetensors", work=tmp_path / "work",
+        sweep=tmp_path / "s.h5",
+    )  # fmt: skip
     evaluate.main(
-        params=tmp_path / "params.yaml", crops=tmp_path / "c.h5",
-        sweep=done / "sweep.h5", networks=done / "models/p2",
+        **changed, sweep=tmp_path / "s.h5", networks=done / "models/p2",
         calibration=done / "metrics/calibration/p2.csv", predictions=tmp_path / "p.parquet",
         **evaluated(tmp_path),
     )  # fmt: skip
@@ -551,6 +555,16 @@ def test_no_metric_depends_on(done, tmp_path, change, at_most):
     assert list(ours) == list(expected)
     for name in expected:
         assert ours[name]["mae"] == pytest.approx(expected[name]["mae"], abs=at_most)
+
+
+def test_a_sweep_of_other_crops_is_refused(done, tmp_path):
+    as_png({}, Crops(done / "crops/test.h5"), tmp_path / "c.h5")
+    with pytest.raises(InputError, match=r"sweep\.h5: made with crops_sha256 = "):
+        evaluate.main(
+            params=done / "params.yaml", crops=tmp_path / "c.h5", sweep=done / "sweep.h5",
+            networks=done / "models/p2", calibration=done / "metrics/calibration/p2.csv",
+            predictions=tmp_path / "p.parquet", **evaluated(tmp_path),
+        )  # fmt: skip
 
 
 def test_the_tables_name_their_corpora(done):
