@@ -7,21 +7,20 @@ import argparse
 from pathlib import Path
 
 from hpe_core.io.crops import CropFormat
-from hpe_core.io.files import sha256
 from hpe_core.params.faces import Crop
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Test
 from hpe_core.splits import groups_of
 from pipeline._cli import run
-from pipeline._cropping import write_set
+from pipeline._crop_sets import set_origin, write_set
 from pipeline._selection import select_faces
 
 
 def main(*, params: Path, test: str, folder: Path, faces: Path, work: Path, crops: Path) -> None:
-    rule = load(params, "crop", Crop)
+    crop_format = CropFormat(**load(params, "crop", Crop).model_dump())
     table = select_faces(faces, load_item(params, "tests", test, Test).where)
     table = table.assign(validation=False, group=groups_of(table))
-    write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces), work)
+    write_set(crops, folder, table, crop_format, set_origin(params, faces), work)
 
 
 if __name__ == "__main__":

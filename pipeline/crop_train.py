@@ -8,20 +8,20 @@ from pathlib import Path
 
 from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat
-from hpe_core.io.files import sha256, write_json
+from hpe_core.io.files import write_json
 from hpe_core.params.faces import Crop
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Protocol
 from hpe_core.splits import groups_of, hold_out
 from pipeline._cli import run
-from pipeline._cropping import write_set
+from pipeline._crop_sets import set_origin, write_set
 from pipeline._selection import select_faces
 
 
 def main(
     *, params: Path, protocol: str, folder: Path, faces: Path, work: Path, crops: Path, counts: Path
 ) -> None:
-    rule = load(params, "crop", Crop)
+    crop_format = CropFormat(**load(params, "crop", Crop).model_dump())
     item = load_item(params, "protocols", protocol, Protocol)
     table = select_faces(faces, item.where)
     table = table.assign(validation=hold_out(table, item.validation), group=groups_of(table))
@@ -32,7 +32,7 @@ def main(
             f"{faces}: {training} faces are left to train protocol {protocol} on, {validation} "
             f"are for validation; expected at least 2: is protocols.{protocol}.validation too high?"
         )
-    write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces), work)
+    write_set(crops, folder, table, crop_format, set_origin(params, faces), work)
     write_json({"training": training, "validation": validation}, counts)
 
 

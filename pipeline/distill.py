@@ -4,6 +4,7 @@ targets, training crops → student network, history of its training
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from hpe_core.bins import BinSpec
@@ -53,6 +54,8 @@ def main(
     origin = {
         "weights": provenance,
         "crops_sha256": crops_sha256,
+        "crop": asdict(source.format),
+        "boxes": source.origin["boxes"],
         "base_sha256": teacher.origin.base_sha256,
         "K": grid.K,
         "d": grid.d,

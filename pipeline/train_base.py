@@ -4,6 +4,7 @@ training crops → base network, history of its training
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from hpe_core.bins import BinSpec
@@ -40,6 +41,8 @@ def main(
     origin = {
         "weights": provenance,
         "crops_sha256": sha256(crops),
+        "crop": asdict(source.format),
+        "boxes": source.origin["boxes"],
         "faces": len(rows),
         "seed": seed,
     }

@@ -12,6 +12,7 @@ from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.targets import Targets, TargetsOrigin, read_sweep, write_sweep, write_targets
 
 RAW = CropFormat(12, 10, 3, "enlarged", "replicate", "raw", 95)
+MADE_FROM = {"faces_sha256": "f" * 64, "boxes": {"scale": 1.0}}
 HASHES = {"base_sha256": "b" * 64, "crops_sha256": "c" * 64}
 ORIGIN = TargetsOrigin(
     K=15, d=5, S=49, bin_deg=1.0, theta_deg=99.0, n_bins=198, precision="32-true",
@@ -33,7 +34,7 @@ def pixels(n: int, crop_format: CropFormat = RAW) -> np.ndarray:
 
 def write(path, n=5, crop_format=RAW):
     images = pixels(n, crop_format)
-    write_crops(path, faces(n), (encode(i, crop_format) for i in images), crop_format, "f" * 64)
+    write_crops(path, faces(n), (encode(i, crop_format) for i in images), crop_format, MADE_FROM)
     return images
 
 
@@ -45,7 +46,7 @@ def test_crops_round_trip(tmp_path, codec):
     assert len(crops) == 5
     assert crops.format == crop_format
     assert crops.face_id[2] == "D/2"
-    assert crops.faces_sha256 == "f" * 64
+    assert crops.origin == MADE_FROM
     np.testing.assert_array_equal(crops.pyr_deg, faces(5)[["pitch", "yaw", "roll"]])
     assert crops.validation.tolist() == [False, True, False, False, True]
     assert crops.group == ["P0", "P0", "P1", "P1", "P2"]
@@ -78,7 +79,9 @@ def test_crops_survive_pickling_after_use(tmp_path):
 
 def test_too_few_crops_leave_nothing_behind(tmp_path):
     with pytest.raises(ValueError, match="5 faces, but 3 crops"):
-        write_crops(tmp_path / "c.h5", faces(5), (encode(i, RAW) for i in pixels(3)), RAW, "f")
+        write_crops(
+            tmp_path / "c.h5", faces(5), (encode(i, RAW) for i in pixels(3)), RAW, MADE_FROM
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -277,7 +277,8 @@ def project(tmp_path, network, monkeypatch):
     table = pd.DataFrame(arrays.pyr_deg, columns=["pitch", "yaw", "roll"])
     table = table.assign(face_id=[str(i) for i in range(N)], validation=table.index % 3 == 0)
     table["group"] = table["face_id"]
-    write_crops(tmp_path / "c.h5", table, (encode(c, form) for c in arrays.pixels), form, "f" * 64)
+    images = [encode(crop, form) for crop in arrays.pixels]
+    write_crops(tmp_path / "c.h5", table, images, form, {"boxes": {}})
     crops_sha256 = sha256(tmp_path / "c.h5")
     base = {"base_sha256": "b" * 64, "crops_sha256": crops_sha256, "precision": "32-true"}
     shape = {"bin_deg": 3.0, "theta_deg": 99.0, "n_bins": SPEC.n_bins, "K": 0, "d": 1, "S": 1}

@@ -49,7 +49,7 @@ def crops(codec: str) -> Callable[[Path], Path]:
         rng = np.random.default_rng(2)
         images = rng.integers(0, 256, (FACES, *crop_format.shape), dtype=np.uint8)
         encoded = (encode(image, crop_format) for image in images)
-        write_crops(folder / "c.h5", faces(), encoded, crop_format, "f" * 64)
+        write_crops(folder / "c.h5", faces(), encoded, crop_format, {"boxes": {"scale": 1.0}})
         return folder / "c.h5"
 
     return write
@@ -59,7 +59,7 @@ def all_crops(path: Path) -> Any:
     source = Crops(path)
     columns = [source.pyr_deg, source.face_id, source.group, source.validation]
     images = [source[row] for row in range(len(source))]
-    return columns, source.format, source.faces_sha256, images
+    return columns, source.format, source.origin, images
 
 
 def targets(folder: Path) -> Path:

@@ -38,7 +38,7 @@ def write_faces(path: Path, count: int) -> list[str]:
     table = table.assign(face_id=[str(i) for i in range(count)], validation=False)
     table["group"] = table["face_id"]
     pixels = rng.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-    write_crops(path, table, (encode(crop, form) for crop in pixels), form, "f" * 64)
+    write_crops(path, table, (encode(crop, form) for crop in pixels), form, {"boxes": {}})
     return table["face_id"].tolist()
 
 

@@ -188,7 +188,7 @@ def test_a_crops_file_holds_exactly_the_faces_of_its_set(done):
     for part in ("train", "test"):
         crops = Crops(done / f"crops/{part}.h5")
         assert crops.face_id == table.loc[table["split"] == part, "face_id"].tolist()
-        assert crops.faces_sha256 == sha256(done / "faces/AFLW.parquet")
+        assert crops.origin["faces_sha256"] == sha256(done / "faces/AFLW.parquet")
     assert not crops.validation.any(), "a test face for validation"
 
 
@@ -212,6 +212,8 @@ def test_networks_are_trained_on_all_but_the_validation_faces(done):
     for name in ("base-1", "kd-resnet8-1"):
         _, metadata = load_network(done / f"models/p2/{name}.safetensors")
         assert metadata["provenance"]["faces"] == counts["training"]
+        assert metadata["provenance"]["crop"]["margin"] == 8
+        assert metadata["provenance"]["boxes"]["square"], "how to cut a face for this network"
 
 
 @pytest.mark.parametrize(

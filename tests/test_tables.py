@@ -17,7 +17,7 @@ from hpe_core.boxes import offset_grid
 from hpe_core.comparison import compare, pairs_of
 from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, encode, write_crops
-from hpe_core.io.files import sha256, write_json
+from hpe_core.io.files import write_json
 from hpe_core.io.tables import write_csv, write_table
 from hpe_core.jitter import box_jitters
 from hpe_core.metrics import mae_by_yaw, over_runs, summary
@@ -188,8 +188,7 @@ def write_faces(folder: Path, params: dict[str, Any], count: int = 40) -> None:
     write_table(faces.iloc[order], folder / "faces.parquet")
     crop_format = CropFormat(64, 64, 15, "enlarged", "replicate", "png", 95)
     images = [encode(np.full(crop_format.shape, 90 + row, np.uint8), crop_format) for row in order]
-    digest = sha256(folder / "faces.parquet")
-    write_crops(folder / "crops.h5", faces.iloc[order], images, crop_format, digest)
+    write_crops(folder / "crops.h5", faces.iloc[order], images, crop_format, {"boxes": {}})
     names = ["base", "ensemble", *(f"kd-{backbone}" for backbone in params["students"])]
     labels = pd.DataFrame(truth, columns=TRUE_PYR)
     parts = [

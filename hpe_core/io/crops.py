@@ -6,9 +6,11 @@ which faces of a training set no network is trained on; none of a test set); att
 crops were made and from which face table.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import h5py
@@ -71,10 +73,12 @@ def write_crops(
     faces: pd.DataFrame,
     crops: Iterable[bytes],
     crop_format: CropFormat,
-    faces_sha256: str,
+    origin: Mapping[str, Any],
 ) -> None:
     """One encoded crop a row of `faces`, in that order, as they come; whole or not at all.
 
+    origin: JSON-able, what they were made from: `faces_sha256`, and `boxes`, the rules by which the
+    boxes were found and shaped.
     faces: face_id, pitch, yaw, roll (degrees), validation (bool) and group (`splits.groups_of`).
     """
     with hdf5.new_file(path) as file:
@@ -96,7 +100,8 @@ def write_crops(
         for name in ("face_id", "group"):
             hdf5.add_texts(file, name, faces[name].tolist())
         hdf5.add(file, "validation", faces["validation"].to_numpy("?"))
-        hdf5.add_attributes(file, {**asdict(crop_format), "faces_sha256": faces_sha256})
+        described = json.dumps(dict(origin), sort_keys=True)
+        hdf5.add_attributes(file, {**asdict(crop_format), "origin": described})
 
 
 def _append(pixels: h5py.Dataset, pending: list[bytes]) -> None:
@@ -111,7 +116,7 @@ class Crops:
     """Random access to a crops file. Opened on first use, so it can be handed to worker processes.
 
     `pyr_deg` (N x 3) float64, `face_id` (N), `group` (N), `validation` (N) bool, `format`,
-    `faces_sha256` of the face table. Raises InputError when the file does not hold crops, or where
+    `origin` as written. Raises InputError when the file does not hold crops, or where
     it is damaged: the labels at once, a crop when it is read.
     """
 
@@ -130,7 +135,7 @@ class Crops:
             self.group = hdf5.texts(file["group"])
             self.validation: NDArray[np.bool_] = file["validation"][:]
             self._ends: NDArray[np.int64] = file["offsets"][:]
-        self.faces_sha256: str = attributes.pop("faces_sha256")
+        self.origin: dict[str, Any] = json.loads(attributes.pop("origin"))
         self.format = CropFormat(**attributes)
 
     @property

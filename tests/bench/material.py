@@ -52,7 +52,7 @@ def crops_of(
         else enlarged_crop(read(image), box, size_hw, margin, "replicate")
         for image, box, _ in faces
     )
-    write_crops(path, table, (encode(c, crop_format) for c in crops), crop_format, "bench")
+    write_crops(path, table, (encode(c, crop_format) for c in crops), crop_format, {})
     return Crops(path)
 
 

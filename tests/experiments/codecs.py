@@ -35,7 +35,7 @@ def recoded(
         face_id=crops.face_id, group=crops.group, validation=crops.validation
     )
     pixels = (encode(crops[row], crop_format) for row in rows)
-    write_crops(path, faces.iloc[rows], pixels, crop_format, crops.faces_sha256)
+    write_crops(path, faces.iloc[rows], pixels, crop_format, crops.origin)
     return Crops(path)
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from hpe_core.io.crops import CropFormat
 from hpe_core.io.tables import DETECTED_BOX
-from pipeline import _cropping
-from pipeline._cropping import write_set
+from pipeline import _crop_sets
+from pipeline._crop_sets import write_set
 
 RAW = CropFormat(16, 16, 4, "enlarged", "replicate", "raw", 95)
 N = 23
@@ -20,7 +20,7 @@ N = 23
 @pytest.fixture
 def faces(tmp_path, monkeypatch) -> pd.DataFrame:
     """Two faces an image, and shards of four."""
-    monkeypatch.setattr(_cropping, "_SHARD", 4)
+    monkeypatch.setattr(_crop_sets, "_SHARD", 4)
     rng = np.random.default_rng(0)
     for number in range(N // 2 + 1):
         pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -35,7 +35,7 @@ def faces(tmp_path, monkeypatch) -> pd.DataFrame:
 def cut(monkeypatch, tmp_path, faces):
     """Cuts the set out; → how many faces it cut. Stopped after so many, it raises."""
 
-    def run(table=faces, crop_format=RAW, stop_after=N, sha256="f" * 64) -> int:
+    def run(table=faces, crop_format=RAW, stop_after=N, origin="1") -> int:
         done = []
 
         def counted(folder, face, crop_format):
@@ -44,12 +44,12 @@ def cut(monkeypatch, tmp_path, faces):
             done.append(face["face_id"])
             return crop_face(folder, face, crop_format)
 
-        crop_face = _cropping.crop_face
+        crop_face = _crop_sets.crop_face
         with monkeypatch.context() as patch:
-            patch.setattr(_cropping, "_IN_FLIGHT", 0)
-            patch.setattr(_cropping, "crop_face", counted)
+            patch.setattr(_crop_sets, "_IN_FLIGHT", 0)
+            patch.setattr(_crop_sets, "crop_face", counted)
             files = tmp_path / "c.h5", tmp_path
-            write_set(*files, table, crop_format, sha256, tmp_path / "work")
+            write_set(*files, table, crop_format, {"boxes": origin}, tmp_path / "work")
         return len(done)
 
     return run
@@ -80,7 +80,7 @@ def test_other_inputs_start_anew(tmp_path, faces, cut, changed):
     if changed == "faces":
         other = {"table": faces.iloc[1:]}
     if changed == "table":
-        other = {"sha256": "e" * 64}
+        other = {"origin": "2"}
     if changed == "format":
         other = {"crop_format": replace(RAW, margin=5)}
     assert cut(**other) == len(other.get("table", faces))
