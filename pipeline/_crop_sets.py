@@ -27,8 +27,7 @@ _SHARD = 256  # crops: 60 MB where they are raw and of the paper's size
 
 def set_origin(params: Path, faces: Path) -> dict[str, Any]:
     """What a crops file says of itself: its face table, and how the boxes there were made."""
-    rules = load(params, "boxes", Boxes).model_dump(exclude={"path"})
-    return {"faces_sha256": sha256(faces), "boxes": rules}
+    return {"faces_sha256": sha256(faces), "boxes": load(params, "boxes", Boxes).model_dump()}
 
 
 def write_set(
