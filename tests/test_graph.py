@@ -64,12 +64,14 @@ def test_declared_params_are_the_sections_that_the_stage_loads(name, stage):
     assert declared == loaded - {"compute"}, name
 
 
-LAYERS = {"pure": 0, "io": 1, "pipeline": 2}
+LAYERS = {"pure": 0, "io": 1, "predictor": 2, "pipeline": 3}
 
 
 def layer(module: str) -> int:
     if module.startswith("pipeline"):
         return LAYERS["pipeline"]
+    if module == "hpe_core.predictor":
+        return LAYERS["predictor"]
     return LAYERS["io" if module.startswith("hpe_core.io") else "pure"]
 
 

@@ -23,6 +23,7 @@ from hpe_core.io.targets import Targets, read_sweep
 from hpe_core.metrics import absolute_error_deg, summary
 from hpe_core.networks import normalize, predict_probs
 from hpe_core.predictions import PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
+from hpe_core.predictor import HeadPose
 from hpe_core.uncertainty import coverage, distribution_std_deg
 from pipeline import (
     check,
@@ -579,6 +580,26 @@ def test_networks_are_loadable_and_know_their_input(done):
     assert metadata["size_hw"] == [32, 32]
     assert not network.training
     assert metadata["provenance"]["K"] == 1
+
+
+@pytest.mark.parametrize("network", ["base", "kd-resnet8"])
+def test_the_predictor_says_what_the_evaluation_said(done, corpora, network):
+    """From the image files on: the same boxes, crops, angles and standard deviations."""
+    table = pd.read_parquet(done / "predictions.parquet").set_index(["network", "seed", "face_id"])
+    factors = pd.read_csv(done / "metrics/calibration/p2.csv").set_index(["network", "seed"])
+    faces = pd.read_parquet(done / "faces/AFLW.parquet").query("split == 'test'")
+    head_pose = HeadPose.load(done / f"models/p2/{network}-1.safetensors", DETECTOR)
+    images = [corpora / "AFLW" / image for image in faces["image"]]
+    every = head_pose.predict_each(images)
+    for (_, face), found in zip(faces.iterrows(), every, strict=True):
+        box = face[["det_x1", "det_y1", "det_x2", "det_y2"]].to_numpy(float)
+        own = min(found, key=lambda pose: np.abs(pose.bbox_xyxy - box).max())
+        row = table.loc[(network, 1, face["face_id"])]
+        np.testing.assert_allclose(own.bbox_xyxy, box, atol=0.01)
+        assert own.score == pytest.approx(face["det_score"], abs=1e-4)
+        np.testing.assert_allclose(own.pyr_deg, row[PYR].astype(float), atol=0.05)
+        std_deg = own.std_deg * factors.loc[(network, 1)].to_numpy()
+        np.testing.assert_allclose(std_deg, row[STD_PYR].astype(float), rtol=0.01)
 
 
 def launched(processes: int, stage: str, **arguments: object) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hpe_core.errors import UnreadableFileError, UnreadableImageError
 from hpe_core.io.files import regular_size
@@ -36,7 +36,18 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     shows.
     """
     with _opened(path) as image:
-        return np.array(_to_rgb(image))
+        return rgb_pixels(image)
+
+
+def read_upright(path: Path) -> NDArray[np.uint8]:
+    """As `read_image`, turned as the camera's EXIF orientation says: for photographs of users."""
+    with _opened(path) as image:
+        return rgb_pixels(ImageOps.exif_transpose(image))
+
+
+def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Any PIL image as H x W x 3 uint8, RGB. Raises ValueError for floating-point pixels."""
+    return np.array(_to_rgb(image))
 
 
 def check_image(path: Path) -> tuple[int, int]:

@@ -1,0 +1,200 @@
+"""Poses of any image's faces: every way in gives the same, and bad input is named."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_onnx import write_network
+
+from hpe_core.bins import BinSpec
+from hpe_core.errors import InputError
+from hpe_core.geometry import rotation_from_pyr
+from hpe_core.io.checkpoints import save_network
+from hpe_core.networks import StudentNet, normalize, predict_probs
+from hpe_core.predictor import HeadPose
+from hpe_core.training import seeded
+
+SPEC = BinSpec(3.0)
+BOXES = {
+    "source": "detector", "input_px": 64, "score": 0.3, "nms_iou": 0.5, "border": 0.0,
+    "square": True, "scale": 1.0,
+}  # fmt: skip
+CROP = {"height": 16, "width": 16, "rule": "enlarged", "border": "replicate"}
+FOUND = [(12.0, 10.0, 28.0, 34.0, 0.9), (40.0, 12.0, 52.0, 24.0, 0.8)]  # x1, y1, x2, y2, score
+SQUARE = [[8.0, 10.0, 32.0, 34.0], [40.0, 12.0, 52.0, 24.0]]
+
+
+def student() -> StudentNet:
+    return seeded(lambda: StudentNet("resnet8", SPEC), 3)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A function that saves a network (with changed rules) and a detector; → the network's path."""
+    rows = np.zeros((84, 5), np.float32)
+    for at, (x1, y1, x2, y2, score) in enumerate(FOUND):
+        rows[at] = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, score]
+    write_network(tmp_path / "d.onnx", rows.T.copy())
+
+    def save(crop=CROP, **boxes):
+        rules = {**BOXES, "path": str(tmp_path / "d.onnx"), **boxes}
+        path = tmp_path / "n.safetensors"
+        save_network(student(), path, "resnet8", (16, 16), {"crop": crop, "boxes": rules})
+        return path
+
+    return save
+
+
+@pytest.fixture
+def image(tmp_path) -> np.ndarray:
+    """As an array, and as i.png."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "i.png")
+    return pixels
+
+
+def poses(faces) -> np.ndarray:
+    return np.array([[*face.bbox_xyxy, face.score, *face.pyr_deg, *face.std_deg] for face in faces])
+
+
+def test_faces_are_found_shaped_and_read(place, image):
+    first, second = HeadPose.load(place()).predict(image)
+    assert first.bbox_xyxy.tolist() == SQUARE[0]
+    assert second.bbox_xyxy.tolist() == SQUARE[1]
+    assert [first.score, second.score] == pytest.approx([0.9, 0.8])
+    network = student().eval()
+    crop = np.asarray(Image.fromarray(image).crop((40, 12, 52, 24)).resize((16, 16), 2))
+    with torch.inference_mode():
+        probs = predict_probs(network, normalize(torch.from_numpy(crop[None].copy())))
+    np.testing.assert_allclose(second.pyr_deg, SPEC.expectation(probs)[0], atol=0.5)
+    assert [second.pitch, second.yaw, second.roll] == second.pyr_deg.tolist()
+    np.testing.assert_array_equal(second.rotation, rotation_from_pyr(second.pyr_deg))
+    assert (second.std_deg > 1).all()
+    assert np.abs(first.pyr_deg - second.pyr_deg).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "PIL", "grey and alpha"])
+def test_every_way_in_gives_the_same(place, image, tmp_path, kind):
+    head_pose = HeadPose.load(place())
+    given = {"path": tmp_path / "i.png", "text": str(tmp_path / "i.png")}.get(kind)
+    if kind == "PIL":
+        given = Image.fromarray(image)
+    if kind == "grey and alpha":
+        grey = Image.fromarray(image).convert("L")
+        given, image = grey.convert("LA"), np.asarray(grey.convert("RGB"))
+    np.testing.assert_array_equal(poses(head_pose.predict(given)), poses(head_pose.predict(image)))
+
+
+def test_many_images_are_each_predicted_in_order(place, image):
+    head_pose = HeadPose.load(place())
+    images = [np.roll(image, shift, axis=1) for shift in range(11)]  # more than the detector's 8
+    found = list(head_pose.predict_each(iter(images)))
+    assert len(found) == 11
+    for faces, pixels in zip(found, images, strict=True):
+        np.testing.assert_allclose(poses(faces), poses(head_pose.predict(pixels)), atol=1e-3)
+
+
+def test_given_boxes_are_used_as_they_are(place, image):
+    head_pose = HeadPose.load(place())
+    expected = head_pose.predict(image)
+    found = head_pose.predict(image, SQUARE)
+    np.testing.assert_array_equal([face.score for face in found], [1.0, 1.0])
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.bbox_xyxy, other.bbox_xyxy)
+        np.testing.assert_allclose(one.pyr_deg, other.pyr_deg, atol=1e-4)
+    assert head_pose.predict(image, np.empty((0, 4))) == []
+
+
+def test_more_faces_than_go_through_the_network_at_once(place, image):
+    head_pose = HeadPose.load(place())
+    boxes = [[x, x / 2, x + 15.0, x / 2 + 14.0] for x in np.linspace(0, 45, 70)]
+    found = poses(head_pose.predict(image, boxes))
+    alone = [poses(head_pose.predict(image, [boxes[row]]))[0] for row in (0, 63, 64, 69)]
+    np.testing.assert_allclose(found[[0, 63, 64, 69]], alone, atol=1e-3)
+
+
+def test_past_the_edge_it_sees_what_the_crops_had_there(place, image):
+    past = [[-20.0, -20.0, 20.0, 20.0]]
+    replicated = HeadPose.load(place()).predict(image, past)
+    black = HeadPose.load(place(crop={**CROP, "border": "black"})).predict(image, past)
+    assert np.abs(replicated[0].pyr_deg - black[0].pyr_deg).max() > 1e-3
+
+
+def test_an_image_without_a_face_has_none(place, image):
+    assert HeadPose.load(place(score=0.95)).predict(image) == []
+    assert list(HeadPose.load(place(score=0.95)).predict_each([image, image])) == [[], []]
+
+
+def test_a_photograph_is_turned_as_its_exif_says(place, image, tmp_path):
+    sideways = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it by 90° clockwise
+    sideways.save(tmp_path / "turned.png", exif=exif)
+    head_pose = HeadPose.load(place())
+    turned = head_pose.predict(tmp_path / "turned.png")
+    np.testing.assert_array_equal(poses(turned), poses(head_pose.predict(image)))
+
+
+def test_published_boxes_are_not_shaped_and_need_a_detector(place, image, tmp_path):
+    network = place(source="published", path=str(tmp_path))
+    with pytest.raises(InputError, match="trained on published boxes"):
+        HeadPose.load(network).predict(image)
+    with pytest.raises(InputError, match="trained on published boxes"):
+        next(HeadPose.load(network).predict_each([image]))
+    found = HeadPose.load(network, tmp_path / "d.onnx").predict(image)
+    assert found[0].bbox_xyxy.tolist() == list(FOUND[0][:4])
+
+
+def test_boxes_are_scaled_as_in_training(place, image):
+    found = HeadPose.load(place(scale=1.5)).predict(image)
+    assert found[1].bbox_xyxy.tolist() == [37.0, 9.0, 55.0, 27.0]
+
+
+def test_the_published_crop(place, image):
+    whole = [[40.0, 12.0, 52.0, 24.0]]
+    ours = HeadPose.load(place()).predict(image, whole)
+    theirs = HeadPose.load(place(crop={**CROP, "rule": "published"})).predict(image, whole)
+    assert np.abs(ours[0].pyr_deg - theirs[0].pyr_deg).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param(np.zeros((8, 8), np.uint8), r"uint8 \(8, 8\); expected", id="grey"),
+        pytest.param(np.zeros((8, 8, 3)), r"float64 \(8, 8, 3\); expected", id="floats"),
+        pytest.param(np.zeros((3, 8, 8), np.uint8), r"\(3, 8, 8\); expected", id="planes"),
+        pytest.param(np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\); expected", id="empty"),
+        pytest.param("absent.jpg", "absent.jpg: no such file", id="path"),
+        pytest.param(Image.new("F", (8, 8)), "floating-point pixels", id="PIL floats"),
+        pytest.param(3, "an image of type int; expected", id="number"),
+    ],
+)
+def test_what_is_no_image_is_named(place, given, message):
+    with pytest.raises(InputError, match=message):
+        HeadPose.load(place()).predict(given)
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        pytest.param([[70.0, 70.0, 90.0, 90.0]], "no area inside the image", id="outside"),
+        pytest.param([[9.0, 9.0, 9.0, 20.0]], "area", id="no area"),
+        pytest.param([[1.0, 2.0, 3.0]], r"boxes of shape \(1, 3\); expected \(N, 4\)", id="three"),
+        pytest.param([[np.nan, 2.0, 30.0, 40.0]], "nan", id="NaN"),
+    ],
+)
+def test_a_box_that_is_none_is_named(place, image, box, message):
+    with pytest.raises(InputError, match=message):
+        HeadPose.load(place()).predict(image, box)
+
+
+def test_missing_parts_are_named(place, tmp_path):
+    with pytest.raises(InputError, match=r"absent\.safetensors: no such network"):
+        HeadPose.load(tmp_path / "absent.safetensors")
+    with pytest.raises(InputError, match=r"found by /gone\.onnx, which is not there; name a"):
+        HeadPose.load(place(path="/gone.onnx"))
+    with pytest.raises(InputError, match=r"absent\.onnx: no such detector"):
+        HeadPose.load(place(), tmp_path / "absent.onnx")
+    save_network(student(), tmp_path / "old.safetensors", "resnet8", (16, 16), {"seed": 1})
+    with pytest.raises(InputError, match=r"old\.safetensors: does not say how faces are cut"):
+        HeadPose.load(tmp_path / "old.safetensors")
