@@ -1,36 +1,12 @@
 """`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from tiny_project import copy_project, draw
-
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
-    "GIT_COMMITTER_EMAIL": "t@t",
-}  # fmt: skip
-
-
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    # The checkout's own code, not the editable install of this repository.
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def call(folder: Path, *words: str) -> str:
-    done = run(folder, *words)
-    assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
-
+from tiny_project import ENVIRONMENT, call, checkout, run
 
 def would_run(folder: Path) -> set[str]:
     """Stages that `dvc repro` finds changed, and all that depend on them.
@@ -54,14 +30,7 @@ def would_run(folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    draw(folder)
-    root = folder / "checkout"
-    root.mkdir()
-    call(root, "git", "init", "-q")
-    call(root, "dvc", "init", "-q")
-    copy_project(root, folder / "corpora")
-    call(root, "git", "add", "-A")
-    call(root, "git", "commit", "-qm", "start")
+    root = checkout(folder)
     call(root, "dvc", "repro")
     call(root, "git", "add", "-A")
     call(root, "git", "commit", "-qm", "results")

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,10 @@ class Work:
     def save(self, state: Mapping[str, Any], kept: str) -> None:
         """kept: as for `says`."""
         if self.first:
+            data = BytesIO()  # of a disk's errors torch says other things
+            torch.save({**state, "kept": kept}, data)
             with files.atomic(self.folder / "state.pt") as temporary:
-                torch.save({**state, "kept": kept}, temporary)
+                temporary.write_bytes(data.getbuffer())
         self.says(kept)
 
 
@@ -87,8 +90,8 @@ def unfinished(
 
     computed_from: JSON-able; all that the output depends on besides code, packages, the kind of
     device and the number of processes. Raises InputError where another run is at the same output,
-    or one of this run's processes has other code or packages. An interruption gets a note of what
-    was saved.
+    or one of this run's processes has other code or packages. An interruption and an
+    OSError, such as a full disk's, get a note of what was saved.
     """
     stem, first = f"{output.parent.name}-{output.stem}", fabric.is_global_zero
     machine = {"device": fabric.device.type, "processes": fabric.world_size}
@@ -104,7 +107,7 @@ def unfinished(
         work = Work(own, first)
         try:
             yield work
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, OSError) as stop:
             stop.add_note(f"{output}: {work.kept}")
             raise
         if first:
