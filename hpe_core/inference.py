@@ -1,8 +1,6 @@
 """Predictions of a trained network over many crops, on whatever device there is."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import lightning_fabric
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from hpe_core.ahead import read_ahead
 from hpe_core.cropping import CropSource, Pixels, rotated_window
 from hpe_core.ensemble import Windows, window_probs
 from hpe_core.networks import Network, folded, predict_probs
@@ -40,14 +39,14 @@ def each_window(
     predict: Callable[[Tensor], Tensor] = lambda images: predict_probs(model, images)  # noqa: E731
     turns_deg = np.zeros(len(rows)) if phi_deg is None else phi_deg
     with tqdm(total=len(rows), unit="face", disable=not fabric.is_global_zero) as bar:
-        for some in _read_ahead(crops, rows, turns_deg, windows, size_hw, batch):
+        for some in _windows_ahead(crops, rows, turns_deg, windows, size_hw, batch):
             with torch.inference_mode():
                 moved = some.to(fabric.device)
                 yield from window_probs(predict, moved, windows, size_hw, network.spec, batch)
             bar.update(len(some))
 
 
-def _read_ahead(
+def _windows_ahead(
     crops: CropSource,
     rows: NDArray[np.int64],
     phi_deg: NDArray[np.floating],
@@ -70,12 +69,6 @@ def _read_ahead(
         faces = zip(rows[some].tolist(), phi_deg[some].tolist(), strict=True)
         return torch.from_numpy(np.stack([turned(*face) for face in faces]))
 
-    waiting: deque[Future[Tensor]] = deque()
-    with ThreadPoolExecutor(_AHEAD) as pool:
-        step = max(1, batch // len(windows))
-        for start in range(0, len(rows), step):
-            waiting.append(pool.submit(read, slice(start, start + step)))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    step = max(1, batch // len(windows))
+    batches = (slice(start, start + step) for start in range(0, len(rows), step))
+    return read_ahead(read, batches, _AHEAD, _AHEAD)

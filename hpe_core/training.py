@@ -6,6 +6,8 @@ worker processes. Several training processes share every batch: they see the sam
 views and the same batch statistics as one process does, so results differ by rounding only.
 """
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -220,6 +222,7 @@ def fit(
         batch_sampler=batches,
         num_workers=workers,
         pin_memory=fabric.device.type == "cuda",
+        worker_init_fn=_leave_stopping_to_the_main_process,
     )
     task.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if fabric.world_size > 1:
@@ -245,6 +248,14 @@ def fit(
                 states = {name: part.state_dict() for name, part in kept.items()}
                 progress.save({"history": history, **states}, f"epoch {epoch + 1} of {epochs} is")
     return history
+
+
+def _leave_stopping_to_the_main_process(number: int) -> None:
+    """In a loader: Ctrl-C reaches it, too, and its thread that hands tensors over would print what
+    it makes of a receiver that is gone. Errors of the faces take another way.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = lambda *_: None
 
 
 def _rate(adam: torch.optim.Adam, schedule: Schedule, steps: int) -> LRScheduler:

@@ -17,11 +17,11 @@ from pipeline._cropping import write_set
 from pipeline._selection import select_faces
 
 
-def main(*, params: Path, test: str, folder: Path, faces: Path, crops: Path) -> None:
+def main(*, params: Path, test: str, folder: Path, faces: Path, work: Path, crops: Path) -> None:
     rule = load(params, "crop", Crop)
     table = select_faces(faces, load_item(params, "tests", test, Test).where)
     table = table.assign(validation=False, group=groups_of(table))
-    write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces))
+    write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces), work)
 
 
 if __name__ == "__main__":
@@ -30,5 +30,6 @@ if __name__ == "__main__":
     parser.add_argument("--test", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--crops", type=Path, required=True)
     run(main, parser)

@@ -19,7 +19,7 @@ from pipeline._selection import select_faces
 
 
 def main(
-    *, params: Path, protocol: str, folder: Path, faces: Path, crops: Path, counts: Path
+    *, params: Path, protocol: str, folder: Path, faces: Path, work: Path, crops: Path, counts: Path
 ) -> None:
     rule = load(params, "crop", Crop)
     item = load_item(params, "protocols", protocol, Protocol)
@@ -32,7 +32,7 @@ def main(
             f"{faces}: {training} faces are left to train protocol {protocol} on, {validation} "
             f"are for validation; expected at least 2: is protocols.{protocol}.validation too high?"
         )
-    write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces))
+    write_set(crops, folder, table, CropFormat(**rule.model_dump()), sha256(faces), work)
     write_json({"training": training, "validation": validation}, counts)
 
 
@@ -42,6 +42,7 @@ if __name__ == "__main__":
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--faces", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
     parser.add_argument("--crops", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     run(main, parser)

@@ -11,6 +11,7 @@ from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
+from hpe_core.io.state import SavedState
 from hpe_core.io.targets import Targets
 from hpe_core.io.work import unfinished
 from hpe_core.networks import StudentNet
@@ -61,9 +62,9 @@ def main(
     sections = {"distill": distill.model_dump(), "augment": augment.model_dump()}
     inputs = {"weights_sha256": sha256(weights), "targets_sha256": sha256(targets)}
     computed_from = {**origin, **sections, **inputs, "backbone": backbone}
-    with unfinished(work, network, computed_from, fabric) as progress:
+    with unfinished(work, network, computed_from, fabric) as kept:
         settings = (augment, distill, own_seed, fabric, compute, history)
-        train(task, source, rows, *settings, teacher, progress)
+        train(task, source, rows, *settings, teacher, SavedState(kept))
         if fabric.is_global_zero:
             save_network(net, network, backbone, source.format.size_hw, origin)
 

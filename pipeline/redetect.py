@@ -15,8 +15,9 @@ from hpe_core.boxes import pixels_inside, scale, square
 from hpe_core.errors import InputError, UnreadableImageError
 from hpe_core.io.detector import Detector
 from hpe_core.io.files import atomic, sha256, write_json
+from hpe_core.io.images import state_of
 from hpe_core.io.published import assign_published, published_file, read_published
-from hpe_core.io.redetection import OUTSIDE, UNREADABLE, detect_faces, image_sizes, state_of
+from hpe_core.io.redetection import OUTSIDE, UNREADABLE, detect_faces, image_sizes
 from hpe_core.io.tables import (
     ANNOTATED_BOX,
     BOX_COLUMNS,

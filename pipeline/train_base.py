@@ -10,6 +10,7 @@ from hpe_core.bins import BinSpec
 from hpe_core.io.checkpoints import load_pretrained, save_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
+from hpe_core.io.state import SavedState
 from hpe_core.io.work import unfinished
 from hpe_core.networks import BaseNet
 from hpe_core.params.learning import Augment, Base
@@ -44,9 +45,10 @@ def main(
     }
     sections = {"base": base.model_dump(), "augment": augment.model_dump()}
     computed_from = {**origin, **sections, "weights_sha256": sha256(weights)}
-    with unfinished(work, network, computed_from, fabric) as progress:
+    with unfinished(work, network, computed_from, fabric) as kept:
         settings = (augment, base, seed, fabric, compute, history)
-        train(BaseTask(net, base.label_std_deg), source, rows, *settings, progress=progress)
+        task = BaseTask(net, base.label_std_deg)
+        train(task, source, rows, *settings, progress=SavedState(kept))
         if fabric.is_global_zero:
             save_network(net, network, base.backbone, source.format.size_hw, origin)
 

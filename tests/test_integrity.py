@@ -23,6 +23,7 @@ from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.detector import Detector
 from hpe_core.io.files import read_json, sha256, write_json
 from hpe_core.io.shards import in_shards
+from hpe_core.io.state import SavedState
 from hpe_core.io.tables import read_csv, read_table, write_csv, write_table
 from hpe_core.io.targets import Targets, TargetsOrigin, read_sweep, write_sweep, write_targets
 from hpe_core.io.work import Work
@@ -147,7 +148,9 @@ def factors(folder: Path) -> Path:
 def state(folder: Path) -> Path:
     rng = torch.Generator().manual_seed(6)
     weights = {"conv": torch.randn(16, 3, 3, generator=rng), "steps": torch.tensor(7)}
-    Work(folder, first=True).save({"task": weights, "history": [{"mae": 1.5}]}, "epoch 1 is")
+    SavedState(Work(folder, first=True)).save(
+        {"task": weights, "history": [{"mae": 1.5}]}, "epoch 1 is"
+    )
     return folder / "state.pt"
 
 
@@ -180,7 +183,7 @@ KINDS = [
         metrics, read_json, "run `dvc repro --force --single-item evaluate@p1-BIWI`", id="json"
     ),
     pytest.param(factors, read_csv, "run `dvc repro --force --single-item validate@p1`", id="csv"),
-    pytest.param(state, lambda p: Work(p.parent, True).load(), "delete it", id="state"),
+    pytest.param(state, lambda p: SavedState(Work(p.parent, True)).load(), "delete it", id="state"),
     pytest.param(shard, lambda p: shard_parts(p.parent), "delete it", id="shard"),
 ]
 

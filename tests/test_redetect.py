@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from PIL import Image
 from tiny_onnx import write_network
 
 from hpe_core.errors import InputError
-from hpe_core.io import detector, redetection, shards
+from hpe_core.io import detector, redetection
+from hpe_core.io.images import state_of
 from hpe_core.io.tables import (
     ANNOTATED_BOX,
     BOX_COLUMNS,
@@ -165,15 +167,6 @@ def test_order_and_bytes_do_not_depend_on_reading_ahead(corpus, monkeypatch, in_
     assert (corpus / "out" / "boxes.parquet").read_bytes() == first
 
 
-def test_reading_ahead_is_bounded(corpus, monkeypatch):
-    monkeypatch.setattr(redetection, "IN_FLIGHT", 3)
-    names = iter(["one.png"] * 20)
-    images = redetection.read_ahead(corpus / "corpus", names, lambda image: image)
-    next(images)
-    assert len(list(names)) == 17  # three were asked for
-    assert len(list(images)) == 2
-
-
 def test_an_unreadable_image_does_not_shift_the_others(corpus):
     folder = corpus / "corpus"
     Image.fromarray(np.full((64, 64, 3), 255, np.uint8)).save(folder / "bright.png")
@@ -196,7 +189,8 @@ def test_nothing_found_at_all_is_an_error(corpus):
 
 def test_a_run_that_was_stopped_goes_on_with_the_next_images(corpus, monkeypatch):
     whole = run(corpus)
-    monkeypatch.setattr(shards, "ROWS", 1)  # a shard a batch of images
+    each_batch = partial(redetection.in_shards, rows=1)
+    monkeypatch.setattr(redetection, "in_shards", each_batch)
     monkeypatch.setattr(detector, "BATCH", 1)
     measure, measured = redetection.measure, []
 
@@ -226,11 +220,11 @@ def test_a_run_that_was_stopped_goes_on_with_the_next_images(corpus, monkeypatch
 
 def test_a_changed_image_starts_anew(corpus):
     names = sorted(path.name for path in (corpus / "corpus").iterdir())
-    before = redetection.state_of(corpus / "corpus", names)
-    assert redetection.state_of(corpus / "corpus", [*names, "absent.png"]) == before
+    before = state_of(corpus / "corpus", names)
+    assert state_of(corpus / "corpus", [*names, "absent.png"]) == before
     path = corpus / "corpus" / names[0]
     os.utime(path, ns=(0, 1))
-    assert redetection.state_of(corpus / "corpus", names) != before
+    assert state_of(corpus / "corpus", names) != before
 
 
 # --- published boxes -----------------------------------------------------------------------------

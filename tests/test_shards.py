@@ -1,13 +1,16 @@
 """Shared work: every item belongs to one process, batches stay whole, rows keep their order."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hpe_core.io import shards
-from hpe_core.io.shards import blocks, in_shards, share_of
+from hpe_core.io.shards import blocks, share_of
 from hpe_core.io.work import Work
+
+in_shards = partial(shards.in_shards, rows=8)  # 9 with batches of 3
 
 
 def process(rank: int = 0, world: int = 1) -> SimpleNamespace:
@@ -63,8 +66,7 @@ class Squares:
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 23, 24, 25])
-def test_items_come_back_in_their_order(tmp_path, monkeypatch, n):
-    monkeypatch.setattr(shards, "ROWS", 8)
+def test_items_come_back_in_their_order(tmp_path, n):
     work = Work(tmp_path / "w", first=True)
     found = list(in_shards(work, n, 3, Squares(3), process()))
     values = np.concatenate([v for v, _ in found]) if n else []
@@ -72,8 +74,7 @@ def test_items_come_back_in_their_order(tmp_path, monkeypatch, n):
     assert [len(v) for v, _ in found] == [9] * (n // 9) + ([n % 9] if n % 9 else [])
 
 
-def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "ROWS", 8)  # 9 with batches of 3
+def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path):
     work, batches = Work(tmp_path / "w", first=True), []
     for killed_after in (2, 4, 5):  # batches of 3: nothing, one, one more shard
         squares = Squares(3, killed_after)
@@ -97,8 +98,7 @@ def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path, 
 
 
 @pytest.mark.parametrize(("batch", "name"), [(4, "all"), (3, "others")])
-def test_shards_of_other_batches_and_items_are_left_alone(tmp_path, monkeypatch, batch, name):
-    monkeypatch.setattr(shards, "ROWS", 8)
+def test_shards_of_other_batches_and_items_are_left_alone(tmp_path, batch, name):
     work, squares = Work(tmp_path / "w", first=True), Squares(batch)
     with pytest.raises(KilledError):
         in_shards(work, 31, 3, Squares(3, 4), process())
@@ -107,8 +107,7 @@ def test_shards_of_other_batches_and_items_are_left_alone(tmp_path, monkeypatch,
     np.testing.assert_array_equal(np.concatenate([v for v, _ in found]), np.arange(31) ** 2)
 
 
-def test_a_shard_after_a_missing_one_does_not_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "ROWS", 8)
+def test_a_shard_after_a_missing_one_does_not_count(tmp_path):
     work, squares = Work(tmp_path / "w", first=True), Squares(3)
     whole = list(in_shards(work, 31, 3, Squares(3), process()))
     sorted(work.folder.iterdir())[1].unlink()
@@ -118,8 +117,7 @@ def test_a_shard_after_a_missing_one_does_not_count(tmp_path, monkeypatch):
         np.testing.assert_array_equal(one[0], other[0])
 
 
-def test_several_processes_put_theirs_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "ROWS", 8)
+def test_several_processes_put_theirs_together(tmp_path):
     work = Work(tmp_path / "w", first=True)
     parts = [list(in_shards(work, 31, 3, Squares(3), process(rank, 3))) for rank in (2, 1, 0)]
     assert parts[:2] == [[], []]

@@ -80,7 +80,10 @@ def run_all(root: Path, corpora: Path) -> None:
             faces=root / f"faces/{name}.parquet",
             counts=root / f"metrics/faces/{name}.json",
         )  # fmt: skip
-    faces = {"params": params, "folder": corpora / "AFLW", "faces": root / "faces/AFLW.parquet"}
+    faces = {
+        "params": params, "folder": corpora / "AFLW", "faces": root / "faces/AFLW.parquet",
+        "work": root.parent / "work",
+    }  # fmt: skip
     crop_train.main(
         **faces, protocol="p2", crops=root / "crops/train.h5", counts=root / "metrics/sets/p2.json"
     )
@@ -216,7 +219,8 @@ def test_a_training_set_that_is_too_small_is_refused(
     with pytest.raises(InputError, match=message):
         crop_train.main(
             params=tmp_path / "params.yaml", protocol="p2", folder=corpora / "AFLW",
-            faces=tmp_path / "faces.parquet", crops=tmp_path / "c.h5", counts=tmp_path / "c.json",
+            faces=tmp_path / "faces.parquet", work=tmp_path / "work",
+            crops=tmp_path / "c.h5", counts=tmp_path / "c.json",
         )  # fmt: skip
     assert not (tmp_path / "c.h5").exists()
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from hpe_core.errors import InputError
 from hpe_core.io import work
+from hpe_core.io.state import SavedState
 from hpe_core.io.work import unfinished
 
 
@@ -27,8 +29,10 @@ def process(rank=0, world=1, device="cpu", first_digest=None):
     )  # fmt: skip
 
 
+@contextmanager
 def at(tmp_path, output, value, fabric=None):
-    return unfinished(tmp_path / "work", output, {"value": value}, fabric or process())
+    with unfinished(tmp_path / "work", output, {"value": value}, fabric or process()) as kept:
+        yield SavedState(kept)
 
 
 def stopped(tmp_path, output, value, number, error=RuntimeError):
@@ -89,10 +93,8 @@ def test_two_processes_at_one_output(tmp_path, output):
 def test_a_process_that_dies_lets_go(tmp_path, output):
     code = (
         "import os, pathlib, sys\n"
-        "import lightning_fabric\n"
-        "from hpe_core.io.work import unfinished\n"
-        "cpu = lightning_fabric.Fabric(accelerator='cpu', devices=1)\n"
-        "with unfinished(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}, cpu):\n"
+        "from hpe_core.io.work import OneProcess, unfinished\n"
+        "with unfinished(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}, OneProcess()):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "work"), str(output)]

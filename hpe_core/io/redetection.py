@@ -1,9 +1,6 @@
 """Every face of an index, looked for in its image: read ahead, detect, match."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hpe_core import boxes
+from hpe_core.ahead import read_ahead
 from hpe_core.errors import UnreadableImageError
 from hpe_core.io.detector import NOTHING, Detections, Detector, Prepared
 from hpe_core.io.images import read_image
@@ -93,18 +91,6 @@ def measure_images(
         yield tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def state_of(folder: Path, names: Iterable[str]) -> str:
-    """A digest of the images' sizes and times of change: where it is equal, so are they."""
-    digest = sha256()
-    for name in sorted(names):
-        try:
-            found = (folder / name).stat()
-        except OSError:  # missing: the reader says so
-            continue
-        digest.update(f"{name}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
 def measure(
     annot_xyxy: NDArray[np.float64], found: Detections, size_wh: tuple[int, int], min_iou: float
 ) -> tuple[NDArray[np.float64], list[str]]:
@@ -126,7 +112,7 @@ def detected(
     folder: Path, names: Sequence[str], detector: Detector
 ) -> Iterator[tuple[str, Prepared | UnreadableImageError, Detections]]:
     """(name, image, its faces) for each name, in order. An unreadable image is its error."""
-    images = zip(names, read_ahead(folder, names, detector.prepare), strict=True)
+    images = zip(names, images_ahead(folder, names, detector.prepare), strict=True)
     while batch := list(islice(images, detector.batch)):
         readable = [image for _, image in batch if isinstance(image, Prepared)]
         found = iter(detector.detect_prepared(readable))
@@ -134,31 +120,24 @@ def detected(
             yield name, image, next(found) if isinstance(image, Prepared) else NOTHING
 
 
-def read_ahead(
+def images_ahead(
     folder: Path, names: Iterable[str], prepare: Callable[[NDArray[np.uint8]], T]
 ) -> Iterator[T | UnreadableImageError]:
     """The images, read and prepared, in order; threads are `IN_FLIGHT` of them ahead."""
 
-    def read(path: Path) -> T | UnreadableImageError:
+    def read(name: str) -> T | UnreadableImageError:
         try:
-            return prepare(read_image(path))
+            return prepare(read_image(folder / name))
         except UnreadableImageError as error:
             return error
 
-    waiting: deque[Future[T | UnreadableImageError]] = deque()
-    with ThreadPoolExecutor() as pool:
-        for name in names:
-            waiting.append(pool.submit(read, folder / name))
-            if len(waiting) == IN_FLIGHT:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return read_ahead(read, names, IN_FLIGHT)
 
 
 def image_sizes(
     folder: Path, names: Sequence[str]
 ) -> dict[str, tuple[int, int] | UnreadableImageError]:
     """Name → width and height, or why the image cannot be decoded."""
-    sizes = read_ahead(folder, names, lambda image: (image.shape[1], image.shape[0]))
+    sizes = images_ahead(folder, names, lambda image: (image.shape[1], image.shape[0]))
     shown = tqdm(sizes, total=len(names), unit="image", desc=folder.name)
     return dict(zip(names, shown, strict=True))

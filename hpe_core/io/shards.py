@@ -13,17 +13,16 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TypeVar
 
-import lightning_fabric
 import numpy as np
 from numpy.typing import NDArray
 
 from hpe_core.io.files import atomic
-from hpe_core.io.work import Work, intact
+from hpe_core.io.work import Processes, Work, undamaged
 
 Arrays = tuple[NDArray, ...]
 Items = TypeVar("Items", NDArray, list)
 
-ROWS = 1024  # of a shard, at least
+ROWS = 1024
 
 
 def share_of(items: Items, batch: int, rank: int, world: int) -> Items:
@@ -38,18 +37,19 @@ def in_shards(
     count: int,
     batch: int,
     compute: Callable[[NDArray[np.int64]], Iterable[Arrays]],
-    fabric: lightning_fabric.Fabric,
+    processes: Processes,
     name: str = "all",
+    rows: int = ROWS,
 ) -> Iterator[Arrays]:
     """All of `count` items' arrays, in their order, for the first process; nothing for the others.
 
-    Every process must call it. compute: numbers of items → one part a batch of them, arrays of as
-    many rows each, no objects among them. It is asked only for what no shard holds. name: of these
-    items, where an output is made of several such sets.
+    Every process must call it. compute: numbers of items → one part a batch of them, arrays
+    without objects. It is asked only for what no shard holds. name: of these items, where an output
+    is made of several such sets; rows: items of a shard, at least.
     """
-    world, rank = fabric.world_size, fabric.global_rank
+    world, rank = processes.world_size, processes.global_rank
     shares = [share_of(np.arange(count), batch, each, world) for each in range(world)]
-    rows = -(-ROWS // batch) * batch
+    rows = -(-rows // batch) * batch
     paths = [
         [
             work.folder / f"{name}-{batch}-{each:05d}-{number:07d}.npz"
@@ -63,18 +63,18 @@ def in_shards(
     left = shares[rank][done * rows :]
     with closing(part for part in (compute(left) if len(left) else ())) as parts:
         while some := list(islice(parts, rows // batch)):
-            columns = [np.concatenate(column) for column in zip(*some, strict=True)]
+            columns = some[0] if len(some) == 1 else map(np.concatenate, zip(*some, strict=True))
             with atomic(paths[rank][done]) as temporary, temporary.open("wb") as file:
                 np.savez(file, *columns)
             done += 1
             work.says(f"{min(done * rows, len(shares[rank]))} of {len(shares[rank])} are")
-    fabric.barrier()
-    return _read(chain(*paths)) if fabric.is_global_zero else iter(())
+    processes.barrier()
+    return _read(chain(*paths)) if processes.is_global_zero else iter(())
 
 
 def _read(paths: Iterable[Path]) -> Iterator[Arrays]:
     for path in paths:
-        with intact(path), np.load(path) as shard:
+        with undamaged(path), np.load(path) as shard:  # numpy verifies what it reads whole
             arrays = tuple(shard[name] for name in shard.files)
         yield arrays
 

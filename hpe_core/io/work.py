@@ -12,26 +12,49 @@ import json
 import os
 import shutil
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
-from typing import Any
-
-import lightning_fabric
-import torch
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 from hpe_core.errors import InputError
 from hpe_core.io import files
 
 
+class Processes(Protocol):
+    """The processes that do the work together, under the names that Lightning Fabric gives them."""
+
+    @property
+    def device(self) -> Any: ...
+    @property
+    def is_global_zero(self) -> bool: ...
+    @property
+    def global_rank(self) -> int: ...
+    @property
+    def world_size(self) -> int: ...
+    def broadcast(self, value: str) -> str: ...
+    def barrier(self) -> None: ...
+
+
+class OneProcess:
+    """A stage without a network: it need not wait 3 s for torch."""
+
+    is_global_zero, global_rank, world_size = True, 0, 1
+    device = SimpleNamespace(type="cpu")
+
+    def broadcast(self, value: str) -> str:
+        return value
+
+    def barrier(self) -> None:
+        pass
+
+
 class Work:
     """The folder of one output's unfinished work, shared by all processes.
 
-    Training keeps a state here, a mapping of tensors and plain values that is replaced as it goes
-    on; of several processes the first writes it. Other stages keep `shards`.
+    Training keeps its `state` here, other stages keep `shards`.
     """
 
     def __init__(self, folder: Path, first: bool) -> None:
@@ -43,37 +66,11 @@ class Work:
         """kept: what is saved, in words, for the line that an interrupted stage prints."""
         self.kept = f"{kept} saved, the next run goes on from there"
 
-    def load(self) -> dict[str, Any] | None:
-        """The state that was saved last; None where none was."""
-        path = self.folder / "state.pt"
-        if not path.exists():
-            return None
-        with intact(path):
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        self.says(state.pop("kept"))
-        return state
-
-    def save(self, state: Mapping[str, Any], kept: str) -> None:
-        """kept: as for `says`."""
-        if self.first:
-            data = BytesIO()  # of a disk's errors torch says other things
-            torch.save({**state, "kept": kept}, data)
-            with files.atomic(self.folder / "state.pt") as temporary:
-                temporary.write_bytes(data.getbuffer())
-        self.says(kept)
-
 
 @contextmanager
-def intact(path: Path) -> Iterator[None]:
-    """Reads a zip archive, as torch and numpy write them, only where all its checksums hold.
-
-    torch verifies none of them, numpy those of members that it reads to their end.
-    """
+def undamaged(path: Path) -> Iterator[None]:
+    """Raises InputError that names the file where reading it fails."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            member = archive.testzip()
-        if member:
-            raise zipfile.BadZipFile(f"checksum of {member}")
         yield
     except Exception as error:  # the unpickler raises whatever the damage makes of it
         raise InputError(f"{path}: unfinished work is damaged; delete it ({error})") from error
@@ -84,7 +81,7 @@ def unfinished(
     folder: Path,
     output: Path,
     computed_from: Mapping[str, Any],
-    fabric: lightning_fabric.Fabric,
+    processes: Processes,
 ) -> Iterator[Work]:
     """Work at an output: kept where the block fails or is stopped, removed where it succeeds.
 
@@ -93,11 +90,11 @@ def unfinished(
     or one of this run's processes has other code or packages. An interruption and an
     OSError, such as a full disk's, get a note of what was saved.
     """
-    stem, first = f"{output.parent.name}-{output.stem}", fabric.is_global_zero
-    machine = {"device": fabric.device.type, "processes": fabric.world_size}
+    stem, first = f"{output.parent.name}-{output.stem}", processes.is_global_zero
+    machine = {"device": processes.device.type, "processes": processes.world_size}
     digest = fingerprint({"values": computed_from, **machine})
-    if digest != fabric.broadcast(digest):
-        raise InputError(f"{output}: process {fabric.global_rank} has other code or packages")
+    if digest != processes.broadcast(digest):
+        raise InputError(f"{output}: process {processes.global_rank} has other code or packages")
     own = folder / f"{stem}.{digest}"
     with _locked(folder / f"{stem}.lock", output) if first else nullcontext():
         if first:

@@ -26,6 +26,7 @@ from dvc.repo import Repo
 from tiny_project import checkout
 
 from hpe_core.io import shards
+from pipeline import _cropping
 
 WORK = "data/work"
 WATCHED = (
@@ -48,14 +49,13 @@ FORKS.set_forkserver_preload(
 class Fault:
     """What happens to a stage; by default nothing.
 
-    kill_after: seconds; kill_at: the event before which it dies; full_at, room: the file, counted
-    in the order of writing, of which no more than so many bytes fit on the disk; user: without
-    root's permissions.
+    kill_after: seconds; kill_at: the event before which it dies; full, room: a file of which no
+    more than so many bytes fit on the disk; user: without root's permissions.
     """
 
     kill_after: float | None = None
     kill_at: int | None = None
-    full_at: int | None = None
+    full: str = ""
     room: int = 0
     user: bool = False
 
@@ -187,7 +187,8 @@ def _run(root: str, stage: Stage, writer: Connection, fault: Fault) -> None:
     os.dup2(writer.fileno(), 2)
     os.chdir(root)
     multiprocessing.set_start_method("fork", force=True)  # Python's own; not the server's
-    shards.ROWS = ROWS
+    shards.in_shards.__defaults__ = ("all", ROWS)
+    _cropping._SHARD = ROWS
     _plant(fault)
     sys.argv = [stage.module, *stage.words]
     if fault.user and os.geteuid() == 0:
@@ -197,24 +198,24 @@ def _run(root: str, stage: Stage, writer: Connection, fault: Fault) -> None:
 
 def _plant(fault: Fault) -> None:
     """Announces what happens to files, and makes the fault happen."""
-    own, seen, begun = os.getpid(), 0, -1
+    own, seen, writing = os.getpid(), 0, None
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def hook(event: str, words: tuple) -> None:
-        nonlocal seen, begun
+        nonlocal seen, writing
         if event not in WATCHED or os.getpid() != own or not words:
             return
         path = os.path.relpath(str(words[0])) if isinstance(words[0], str | Path) else ""
         if event == "pathlib.Path.glob":  # `files.atomic` looks for remains, then writes
             if not str(words[1]).endswith(".tmp"):
                 return
-            begun += 1
             event, path = "writes", f"{path}/{str(words[1]).removesuffix('.*.tmp')[1:]}"
-            if begun == fault.full_at:
+            writing = path
+            if path == fault.full:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (fault.room, most))
         elif event == "open" and not path.endswith(".tmp"):
             return
-        elif event == "os.remove" and begun == fault.full_at and path.endswith(".tmp"):
+        elif event == "os.remove" and writing == fault.full and path.endswith(".tmp"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         if seen == fault.kill_at:
             os.kill(own, signal.SIGKILL)
