@@ -1,12 +1,16 @@
 """`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
 
+import random
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from faults.kills import check_repro, kill_repro, start_repro
+from faults.project import HANG
 from tiny_project import ENVIRONMENT, call, checkout, run
+
 
 def would_run(folder: Path) -> set[str]:
     """Stages that `dvc repro` finds changed, and all that depend on them.
@@ -178,3 +182,19 @@ def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):
     call(clone, "dvc", "cache", "dir", "--local", str(project / ".dvc/cache"))
     call(clone, "dvc", "checkout", "-q")
     assert would_run(clone) == set()
+
+
+def test_killed_repro(project, tmp_path):
+    target = "distill@p2-resnet8-1"
+    print(kill_repro(project, tmp_path, [target], 8, random.Random(0)))
+
+
+def test_two_repro_at_once(project, tmp_path):
+    root, target = tmp_path / "clone", "filter@AFLW2000"
+    call(tmp_path, "git", "clone", "-q", str(project), str(root))
+    call(root, "git", "checkout", "-q", "HEAD~1")
+    both = [start_repro(root, tmp_path / f"{number}.log", [target]) for number in range(2)]
+    codes = [process.wait(HANG) for process in both]
+    logs = [(tmp_path / f"{number}.log").read_text() for number in range(2)]
+    print(codes, logs)
+    check_repro(project, root, [target])

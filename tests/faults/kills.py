@@ -2,18 +2,22 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-from tiny_project import ENVIRONMENT
+import yaml
+from faults.project import HANG, SMALL, WORK, Fault, Project, Run, parsed
+from tiny_project import ENVIRONMENT, ROOT, call
 
-from faults.project import WORK, Fault, Project, Run
-
-LONG = ("redetect", "crop_train", "crop_test", "train_base", "ensemble", "sweep", "distill")
-LONG += ("jitter", "validate", "evaluate")  # the last two start over
+RESUMED = ("redetect", "crop_train", "crop_test", "train_base", "ensemble", "sweep", "distill")
+LONG = (*RESUMED, "jitter", "validate", "evaluate")  # the last two start over
+SHARED = ("train_base", "ensemble")  # tried with two processes, too
+MAKING = "another process is making it"
 
 
 def moment(run: Run, saved: int) -> str:
@@ -24,62 +28,141 @@ def moment(run: Run, saved: int) -> str:
             pending = path
         elif event == "os.rename":
             pending = ""
-    written = [path for path in run.files if not path.startswith(WORK)]
-    if ("shutil.rmtree", WORK) in [(event, str(Path(path).parent)) for event, path in run.events]:
+    if any(event == "shutil.rmtree" and path.startswith(WORK) for event, path in run.events):
         return "cleaning up"
     if pending:
         return "saving" if pending.startswith(WORK) else "writing an output"
-    if written:
+    if any(not path.startswith(WORK) for path in run.files):
         return "between outputs"
     return "between saves" if saved + run.saves else "before the first save"
 
 
 def kill(project: Project, name: str, kills: int, chance: random.Random) -> Counter[str]:
-    """Kills a stage so many times and counts the moments; whatever is lost or wrong, asserts.
+    """Kills a stage so many times and counts the moments; asserts that nothing is lost or wrong.
 
     Half of the kills come at a random time, half before a random event: a file is opened, renamed,
     removed. Each next run must go on with everything saved, except after a kill in the clean-up.
     """
     whole, moments = project.whole[name], Counter[str]()
     while moments.total() < kills:
-        saved, cleaned = 0, False
-        for _ in range(chance.randint(1, 4)):
-            at_event = chance.randrange(len(whole.events))
+        saved, run, cleaned = 0, None, False
+        for _ in range(min(chance.randint(1, 4), kills - moments.total())):
             by_time = Fault(kill_after=chance.uniform(0, whole.seconds))
-            run = project.run(name, chance.choice([by_time, Fault(kill_at=at_event)]))
+            at_event = Fault(kill_at=chance.randrange(len(whole.events)))
+            run = project.run(name, chance.choice([by_time, at_event]))
             if run.code == 0:
                 break
             assert run.code == -signal.SIGKILL, f"{name}: {run.text}"
-            where = moment(run, saved)
-            moments[where] += 1
-            if where == "cleaning up":
-                cleaned = True
+            moments[moment(run, saved)] += 1
+            cleaned = moment(run, saved) == "cleaning up"
+            if cleaned:
                 break
             before, saved = saved, project.saved()
-            assert 0 <= saved - before - run.saves <= 1, "work was lost, or saved unseen"
-        else:
-            run = project.run(name)
-        if run.code:
+            assert abs(saved - before - run.saves) <= 1, f"{name}: {before}, then {saved} saved"
+        if run is None or run.code:
             run = project.run(name)
         project.check_finished(name, run)
-        assert cleaned or run.saves == whole.saves - saved, f"{name}: {saved} saved"
+        assert cleaned or run.saves == whole.saves - saved, f"{name}: not from {saved} saved"
     return moments
 
 
-def start_repro(root: Path, *targets: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        ["dvc", "repro", *targets],
-        cwd=root, env={**ENVIRONMENT, "PYTHONPATH": str(root)}, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+def start_pair(project: Project, name: str) -> subprocess.Popen[bytes]:
+    """A stage shared by two processes of torchrun."""
+    stage = project.stages[name]
+    launch = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python")
+    line = [sys.executable, "-m", *launch, sys.executable, "-c", SMALL, stage.module, *stage.words]
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    with (project.root / "tmp.log").open("wb") as log:
+        return subprocess.Popen(
+            line, cwd=project.root, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
 
 
-def kill_repro(root: Path, targets: list[str], kills: int, chance: random.Random) -> Counter[str]:
-    """Kills `dvc repro` with its stage, or alone; the last one is let finish."""
-    ends = Counter[str]()
-    while True:
-        process = start_repro(root, *targets)
-        if ends["killed"] == kills:
-            break
-        ...
-    return ends
+def finished_pair(project: Project, name: str) -> dict[str, str]:
+    """Outputs of two undisturbed processes, from wherever they start."""
+    process = start_pair(project, name)
+    code = process.wait(HANG)
+    text = (project.root / "tmp.log").read_text()
+    project.check_clean(name, parsed(code, text, 0.0))
+    return project.outputs(name)
+
+
+def kill_pair(project: Project, name: str, kills: int, chance: random.Random) -> Counter[str]:
+    """Kills both processes and torchrun, or one of the two, after the first save."""
+    victims = Counter[str]()
+    project.remove_outputs(name)
+    whole = finished_pair(project, name)
+    while victims.total() < kills:
+        project.remove_outputs(name)
+        process = start_pair(project, name)
+        saved = project.saved()
+        while project.saved() <= saved and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.1))
+        both = (victims.total() + kills) % 2 == 0
+        if both:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            one = chance.choice(children(process.pid))
+            os.kill(one, signal.SIGKILL)
+        assert process.wait(HANG) != 0, f"{name}: was done before it was killed"
+        victims["all" if both else "one of two"] += 1
+        project.remove_outputs(name)
+        assert finished_pair(project, name) == whole, name
+    return victims
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def start_repro(root: Path, log: Path, targets: list[str]) -> subprocess.Popen[bytes]:
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(root)}
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            ["dvc", "repro", *targets],
+            cwd=root, env=environment, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+
+
+def kill_repro(
+    reference: Path, folder: Path, targets: list[str], kills: int, chance: random.Random
+) -> Counter[str]:
+    """Kills `dvc repro` of a new clone with its stage, or alone, and lets the last one finish.
+
+    reference: the same project after an undisturbed run, its commit before that HEAD~1. Counts what
+    was running; a stage that outlives its dvc keeps the next one out.
+    """
+    root, log, running = folder / "clone", folder / "log", Counter[str]()
+    call(folder, "git", "clone", "-q", str(reference), str(root))
+    call(root, "git", "checkout", "-q", "HEAD~1")
+    code = None
+    while code != 0:
+        process = start_repro(root, log, targets)
+        left = kills - running.total()
+        try:
+            code = process.wait(chance.uniform(0.5, 8) if left else HANG)
+        except subprocess.TimeoutExpired:
+            assert left, "dvc hangs"
+            chance.choice([os.kill, os.killpg])(process.pid, signal.SIGKILL)
+            process.wait()
+            stages = re.findall(r"Running stage '(.*)'", log.read_text())
+            running[stages[-1] if stages else "before a stage"] += 1
+        else:
+            assert code == 0 or MAKING in log.read_text(), log.read_text()
+            time.sleep(1)
+    check_repro(reference, root, targets)
+    return running
+
+
+def check_repro(reference: Path, root: Path, targets: list[str]) -> None:
+    """The same dvc.lock as the undisturbed run's, with files that it describes, and no others."""
+    found, expected = (
+        yaml.safe_load((each / "dvc.lock").read_text())["stages"] for each in (root, reference)
+    )
+    assert found == {name: expected[name] for name in found}
+    assert set(targets or expected) <= set(found)
+    assert "Running stage" not in call(root, "dvc", "repro", *targets)
+    assert [*root.glob("**/.*.tmp")] == []
+    assert {path.suffix for path in (root / WORK).iterdir()} == {".lock"}

@@ -37,27 +37,37 @@ HANG = 300  # seconds; no run takes a tenth of it
 ROWS = 4  # of a shard
 
 FORKS = multiprocessing.get_context("forkserver")
+PRELOAD = ["calibration", "comparison", "io.annotations", "io.curves", "io.redetection"]
+PRELOAD += ["params.check", "report", "training"]
 FORKS.set_forkserver_preload(
-    ["hpe_core.calibration", "hpe_core.comparison", "hpe_core.io.annotations"]
-    + ["hpe_core.io.curves", "hpe_core.io.redetection", "hpe_core.report", "hpe_core.training"]
-    + ["hpe_core.params.check", "pipeline._cropping", "pipeline._predictions", "faults.project"]
-    + ["torch._dynamo"]  # which optimizers import, for two seconds
+    [
+        *(f"hpe_core.{name}" for name in PRELOAD),
+        *("pipeline._cropping", "pipeline._predictions", "faults.project"),
+        "torch._dynamo",  # which optimizers import, for two seconds
+    ]
 )
+# A process of its own that runs a stage with small shards.
+SMALL = "import sys; from faults.project import run_stage; run_stage(sys.argv[1], sys.argv[2:])"
 
 
 @dataclass(frozen=True)
 class Fault:
     """What happens to a stage; by default nothing.
 
-    kill_after: seconds; kill_at: the event before which it dies; full, room: a file of which no
+    kill_after: seconds; kill_at: the event before which it dies, or only a loader of its
+    training views; full, room: a file of which no
     more than so many bytes fit on the disk; user: without root's permissions.
     """
 
     kill_after: float | None = None
     kill_at: int | None = None
+    loader: bool = False
     full: str = ""
     room: int = 0
     user: bool = False
+
+
+NOTHING = Fault()
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,8 @@ class Project:
             path = self.root / out
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
-    def run(self, name: str, fault: Fault = Fault(), keep: bool = False) -> Run:  # noqa: B008
+    def run(self, name: str, fault: Fault = NOTHING, keep: bool = False) -> Run:
+        """keep: outputs that are there already, which DVC would remove first."""
         if not keep:
             self.remove_outputs(name)
         reader, writer = FORKS.Pipe(duplex=False)
@@ -153,14 +164,27 @@ class Project:
     def temporary(self) -> list[str]:
         return [str(path.relative_to(self.root)) for path in self.root.rglob(".*.tmp")]
 
+    def check_clean(self, name: str, run: Run) -> None:
+        """It ended well and left nothing but its outputs."""
+        assert run.code == 0, f"{name}: {run.text}"
+        assert self.temporary() == []
+        left = [path.name for path in files_of(self.root / WORK) if path.suffix != ".lock"]
+        assert left == [], f"{name}: work was left behind: {left}"
+
     def check_finished(self, name: str, run: Run) -> None:
         """It ended well, with the bytes of the undisturbed run and nothing else on the disk."""
-        assert run.code == 0, f"{name}: {run.text}"
+        self.check_clean(name, run)
         assert self.outputs(name) == self.contents[name], name
+
+    def check_refused(self, name: str, run: Run, path: str, saved: int) -> None:
+        """It ended with one line on `path`; older outputs and `saved` work are intact."""
+        assert run.code == 1, f"{name}, {path}: {run.text}"
+        assert run.last_line.startswith("error: "), f"{name}, {path}: {run.text}"
+        assert path in run.last_line, f"{name}, {path}: {run.text}"
+        assert "Traceback" not in run.text
+        assert self.outputs(name) == self.contents[name], f"{name}, {path}"
         assert self.temporary() == []
-        work = self.root / WORK
-        left = [path.name for path in files_of(work) if path.suffix != ".lock"]
-        assert left == [], f"{name}: work was left behind: {left}"
+        assert self.saved() >= saved, f"{name}, {path}"
 
 
 def files_of(path: Path) -> list[Path]:
@@ -187,13 +211,17 @@ def _run(root: str, stage: Stage, writer: Connection, fault: Fault) -> None:
     os.dup2(writer.fileno(), 2)
     os.chdir(root)
     multiprocessing.set_start_method("fork", force=True)  # Python's own; not the server's
-    shards.in_shards.__defaults__ = ("all", ROWS)
-    _cropping._SHARD = ROWS
     _plant(fault)
-    sys.argv = [stage.module, *stage.words]
     if fault.user and os.geteuid() == 0:
         os.setresuid(65534, 65534, 65534)
-    runpy.run_module(stage.module, run_name="__main__", alter_sys=True)
+    run_stage(stage.module, stage.words)
+
+
+def run_stage(module: str, words: list[str]) -> None:
+    shards.in_shards.__defaults__ = ("all", ROWS)
+    _cropping._SHARD = ROWS
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _plant(fault: Fault) -> None:
@@ -218,9 +246,9 @@ def _plant(fault: Fault) -> None:
         elif event == "os.remove" and writing == fault.full and path.endswith(".tmp"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         if seen == fault.kill_at:
-            os.kill(own, signal.SIGKILL)
+            victim = multiprocessing.active_children()[0].pid if fault.loader else own
+            os.kill(victim, signal.SIGKILL)
         seen += 1
         os.write(2, f"@{event} {path}\n".encode())
 
     sys.addaudithook(hook)
-
