@@ -1,6 +1,8 @@
 """Whatever dies or fills up: nothing is lost, and the next run ends with the same bytes."""
 
 import random
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,33 @@ def test_read_only_folders(project):
             (project.root / folder).chmod(mode)
             project.check_refused(name, run, f"Permission denied: '{folder}/", 0)
         project.check_finished(name, project.run(name))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 128 MB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("cannot mount a small disk; test_a_full_disk limits the same files' sizes")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_small_disk(project, small_disk, monkeypatch):
+    """With no room, or with some of what a stage needs; then read-only."""
+    monkeypatch.setattr(project, "root", shutil.copytree(project.root, small_disk / "checkout"))
+    chance = random.Random(0)
+    for name in project.stages:
+        need = sum((project.root / path).stat().st_size for path in project.contents[name])
+        for room in (0, chance.randrange(need), 2 * chance.randrange(need)):
+            filler = small_disk / "filler"
+            filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - room))
+            run = project.run(name, keep=True)
+            filler.unlink()
+            if run.code or not room:
+                project.check_refused(name, run, "No space left on device: '", 0)
+        project.check_finished(name, project.run(name))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for name in project.stages:
+        run = project.run(name, keep=True)
+        project.check_refused(name, run, "Read-only file system: '", 0)
