@@ -1,13 +1,16 @@
 """`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
 
+import os
 import random
 import re
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
 import yaml
-from faults.kills import check_repro, kill_repro, start_repro
+from faults.kills import MAKING, check_repro, kill_repro, start_repro
 from faults.project import HANG
 from tiny_project import ENVIRONMENT, call, checkout, run
 
@@ -184,17 +187,46 @@ def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):
     assert would_run(clone) == set()
 
 
+BOXES = "redetect@AFLW2000"
+
+
 def test_killed_repro(project, tmp_path):
     target = "distill@p2-resnet8-1"
     print(kill_repro(project, tmp_path, [target], 8, random.Random(0)))
 
 
-def test_two_repro_at_once(project, tmp_path):
-    root, target = tmp_path / "clone", "filter@AFLW2000"
+@pytest.fixture
+def clone(project, tmp_path) -> Path:
+    """Of the project before its first run."""
+    root = tmp_path / "clone"
     call(tmp_path, "git", "clone", "-q", str(project), str(root))
     call(root, "git", "checkout", "-q", "HEAD~1")
-    both = [start_repro(root, tmp_path / f"{number}.log", [target]) for number in range(2)]
-    codes = [process.wait(HANG) for process in both]
-    logs = [(tmp_path / f"{number}.log").read_text() for number in range(2)]
-    print(codes, logs)
-    check_repro(project, root, [target])
+    return root
+
+
+def test_two_repro_at_once(project, clone, tmp_path):
+    log = tmp_path / "log"
+    first = start_repro(clone, log, [BOXES])
+    while "Running stage" not in log.read_text():
+        time.sleep(0.01)
+    second = run(clone, "dvc", "repro", BOXES)
+    assert second.returncode == 0 or "is busy, it is being blocked by" in second.stderr
+    assert first.wait(HANG) == 0
+    check_repro(project, clone, [BOXES])
+
+
+def test_a_stage_that_outlives_its_dvc(project, clone, tmp_path):
+    process = start_repro(clone, tmp_path / "log", [BOXES])
+    lock = clone / "data/work/boxes-AFLW2000.lock"
+    while not lock.exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGSTOP)
+    process.kill()
+    second = start_repro(clone, tmp_path / "second", [BOXES])
+    assert second.wait(HANG) != 0
+    os.killpg(process.pid, signal.SIGCONT)
+    assert f"error: data/boxes/AFLW2000.parquet: {MAKING}" in (tmp_path / "second").read_text()
+    while start_repro(clone, tmp_path / "third", [BOXES]).wait(HANG):
+        assert MAKING in (tmp_path / "third").read_text()
+    check_repro(project, clone, [BOXES])

@@ -36,7 +36,8 @@ def atomic(path: Path) -> Iterator[Path]:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():  # a read-only disk refuses to remove what is not there, too
+            temporary.unlink()
 
 
 def regular_size(path: Path) -> int:

@@ -21,7 +21,7 @@ from hpe_core.report import markdown
 
 
 def main(*, kills: int, seed: int) -> None:
-    repros, pairs = kills // 6, kills // 15
+    repros, pairs = kills // 6, kills // 30
     rows = []
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as reference:
         project = Project(Path(made))
@@ -43,9 +43,8 @@ def main(*, kills: int, seed: int) -> None:
 
 
 def shares(names: list[str], kills: int) -> list[tuple[str, int]]:
-    return [
-        (name, (kills + place) // len(names)) for place, name in enumerate(names)
-    ]  # sums to `kills`
+    """As many kills for each name as for the others, or one more."""
+    return [(name, (kills + place) // len(names)) for place, name in enumerate(names)]
 
 
 def tried(

@@ -83,7 +83,7 @@ def finished_pair(project: Project, name: str) -> dict[str, str]:
     """Outputs of two undisturbed processes, from wherever they start."""
     process = start_pair(project, name)
     code = process.wait(HANG)
-    text = (project.root / "tmp.log").read_text()
+    text = (project.root / "tmp.log").read_text(errors="replace")  # of two processes
     project.check_clean(name, parsed(code, text, 0.0))
     return project.outputs(name)
 
@@ -142,7 +142,7 @@ def kill_repro(
         process = start_repro(root, log, targets)
         left = kills - running.total()
         try:
-            code = process.wait(chance.uniform(0.5, 8) if left else HANG)
+            code = process.wait(chance.uniform(0.5, 12) if left else HANG)
         except subprocess.TimeoutExpired:
             assert left, "dvc hangs"
             chance.choice([os.kill, os.killpg])(process.pid, signal.SIGKILL)
