@@ -19,12 +19,15 @@ from hpe_core.metrics import gain
 
 Summary = Mapping[str, Any]  # of one network on one test set, see hpe_core.metrics.summary
 Cell = tuple[int, int]  # K, d
-Accepted = Mapping[str, Sequence[str]]  # column of the face table → accepted values
 
 ERRORS = ["pitch", "yaw", "roll", "avg"]
 AVERAGES = {"mae": "avg", "mae_std": "avg_std"}  # the paper's name
 PAPER_ERRORS = [f"paper_{name}" for name in ERRORS]
-WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", "people_in_training"]
+IN_TRAINING = {  # what of a test set stands in the training set too → its column of Table 1
+    "photograph": "photographs_in_training",
+    "subject": "subjects_in_training",
+}
+WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", *IN_TRAINING.values()]
 NOTHING = "–"
 INTERVAL = f"{100 * LEVEL:.0f} %"
 UNCERTAINTY_NAMES = {"std": "std", "entropy": "entropy", "spread": "spread over windows"}
@@ -38,13 +41,12 @@ COMPARED = (
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a protocol trains on: the faces of a corpus that `where` accepts.
+    """What a protocol trains on: faces of a corpus.
 
     training, validation: how many of them a network is trained on, and how many are held out.
     """
 
     dataset: str
-    where: Accepted
     training: int
     validation: int
 
@@ -53,17 +55,16 @@ class TrainingSet:
 class TestSet:
     """One test set and what was measured on it.
 
-    where: which faces of the dataset it has; networks: name (base, ensemble, kd-…) → summary, in
-    the order of the tables; imported: networks published elsewhere, likewise; cells: the sweep,
-    columns K, d, S, pitch, yaw, roll, mae, faces; intervals, uncertainty, risk: as
-    `hpe_core.evaluation` reports them; comparisons: as `comparison.compare` returns them.
+    networks: name (base, ensemble, kd-…) → summary, in the order of the tables; imported: networks
+    published elsewhere, likewise; cells: the sweep, columns K, d, S, pitch, yaw, roll, mae, faces;
+    intervals, uncertainty, risk: as `hpe_core.evaluation` reports them; comparisons: as
+    `comparison.compare` returns them; shared: kind of `leaks.find_shared` → `leaks.count_shared`.
     """
 
     name: str
     protocol: str
     train: str
     dataset: str
-    where: Accepted
     networks: Mapping[str, Summary]
     imported: Mapping[str, Summary]
     cells: pd.DataFrame
@@ -71,6 +72,7 @@ class TestSet:
     comparisons: pd.DataFrame
     uncertainty: Mapping[str, Mapping[str, Any]]
     risk: pd.DataFrame
+    shared: Mapping[str, Mapping[str, int] | None]
 
     @property
     def every_network(self) -> dict[str, Summary]:
@@ -93,13 +95,12 @@ class Published:
 def counts_table(
     train: Mapping[str, TrainingSet],
     tests: Iterable[TestSet],
-    counts: Mapping[str, Summary],
     published: pd.DataFrame,
 ) -> pd.DataFrame:
     """Table 1: the faces each protocol trains, validates (where it does) and tests on.
 
-    train: protocol → its training set; counts: corpus → what `filter` counted.
-    people_in_training: how many people of the test set the training set shows too (other videos).
+    train: protocol → its training set. photographs_in_training, subjects_in_training: how many of
+    the test set's the training set shows too, validation faces included; empty: not known.
     """
     rows = [
         {"protocol": protocol, "role": role, "dataset": chosen.dataset, "faces": faces}
@@ -113,7 +114,7 @@ def counts_table(
             "role": "test",
             "dataset": t.dataset,
             "faces": faces_of(t),
-            "people_in_training": people_on_both_sides(counts, train[t.protocol], t),
+            **{column: _shared(t, kind) for kind, column in IN_TRAINING.items()},
         }
         for t in tests
     ]
@@ -123,17 +124,9 @@ def counts_table(
     return whole(pd.DataFrame(rows).merge(paper, how="left", on=["protocol", "role", "dataset"]))
 
 
-def people_on_both_sides(
-    counts: Mapping[str, Summary], train: TrainingSet, test: TestSet
-) -> int | None:
-    """People in videos of the training set and of the test set; None unless both choose videos."""
-    ours, theirs = train.where.get("video"), test.where.get("video")
-    if train.dataset != test.dataset or ours is None or theirs is None:
-        return None
-    people = counts[train.dataset]["people_in_several_videos"].values()
-    return sum(
-        not (set(ours).isdisjoint(videos) or set(theirs).isdisjoint(videos)) for videos in people
-    )
+def _shared(test: TestSet, kind: str) -> int | None:
+    count = test.shared[kind]
+    return count["shared"] if count else None
 
 
 def faces_of(test: TestSet) -> int:

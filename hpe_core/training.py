@@ -275,7 +275,7 @@ def _epoch(
 ) -> dict[str, float]:
     sums = np.zeros(3)  # loss, error, faces of this process
     for size in sizes:
-        batch = next(stream)
+        batch = _next(stream)
         losses, pyr_deg = model(batch)
         finite = torch.isfinite(losses)
         if not finite.all():
@@ -295,6 +295,15 @@ def _epoch(
     own = torch.from_numpy(sums).float().to(fabric.device)
     loss_sum, mae_sum, faces = fabric.all_reduce(own, reduce_op="sum").tolist()
     return {"loss": loss_sum / faces, "mae": mae_sum / faces}
+
+
+def _next(stream: Any) -> Batch:
+    """A loader's error arrives with the loader's traceback in its words: only the words matter."""
+    try:
+        batch: Batch = next(stream)
+    except InputError as error:
+        raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
+    return batch
 
 
 def student_seed(run_seed: int) -> int:

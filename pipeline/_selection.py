@@ -11,7 +11,8 @@ from hpe_core.params.protocols import Where
 
 def select_faces(path: Path, where: Where) -> pd.DataFrame:
     """The faces that `where` accepts, in the order of the table. Raises InputError for none."""
-    faces = read_table(path, ["face_id", "image", "subject", "video", *PYR, *DETECTED_BOX])
+    names = ["face_id", "dataset", "image", "image_sha256", "subject", "video"]
+    faces = read_table(path, [*names, *PYR, *DETECTED_BOX])
     try:
         chosen = faces[select(faces, where)]
     except InputError as error:

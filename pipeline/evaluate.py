@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hpe_core import evaluation
 from hpe_core.calibration import calibrated
 from hpe_core.comparison import compare, pairs_of
 from hpe_core.ensemble import cell_members
-from hpe_core.errors import InputError
 from hpe_core.io.crops import Crops
-from hpe_core.io.files import write_json
+from hpe_core.io.files import sha256, write_json
 from hpe_core.io.tables import read_csv, write_csv, write_table
 from hpe_core.io.targets import read_sweep
 from hpe_core.metrics import absolute_error_deg, mae_deg
@@ -50,7 +50,7 @@ def main(
     fabric, compute = start(params, settings.precision)
     source, factors = Crops(crops), read_csv(calibration)
     rows = np.arange(len(source))
-    chosen = candidates(params, networks)
+    chosen = list(candidates(params, networks))  # the sweep is the first one's
     parts = [predictions_of(each, source, rows, fabric, compute) for each in chosen]
     table = calibrated(pd.concat(parts, ignore_index=True), factors)
     write_table(table, predictions)
@@ -61,15 +61,19 @@ def main(
     write_csv(compare(table, pairs_of(table), rng), comparisons)
     write_json(evaluation.uncertainties(table, calibrated=not factors.empty), uncertainty)
     write_csv(evaluation.risk_curves(table), risk)
-    write_cells(sweep, dict(zip(source.face_id, source.pyr_deg, strict=True)), cells)
+    origin = {"crops_sha256": sha256(crops), "base_sha256": sha256(chosen[0].path)}
+    write_cells(*read_sweep(sweep, origin), source, cells)
 
 
-def write_cells(sweep: Path, pyr_deg_of: dict[str, np.ndarray], path: Path) -> None:
+def write_cells(
+    face_ids: list[str],
+    offsets: NDArray[np.int64],
+    angles: NDArray[np.float32],
+    source: Crops,
+    path: Path,
+) -> None:
     """MAE of the ensemble for every K in 0..K_max and d in 1..max(K_max, 1) (Tables 2-4)."""
-    face_ids, offsets, angles = read_sweep(sweep)
-    absent = set(face_ids) - set(pyr_deg_of)
-    if absent:
-        raise InputError(f"{sweep}: holds faces that the test set has not, such as {min(absent)}")
+    pyr_deg_of = dict(zip(source.face_id, source.pyr_deg, strict=True))
     pyr_deg = np.array([pyr_deg_of[face] for face in face_ids])
     k_max = int(offsets.max(initial=0))
     rows = []

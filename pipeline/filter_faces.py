@@ -6,7 +6,6 @@ counts
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -73,21 +72,10 @@ def main(
                 f"by_{column}": kept[column].replace("", "all").value_counts().to_dict()
                 for column in ("split", "video")
             },
-            "people_in_several_videos": people_in_several_videos(kept),
         },
         counts,
     )
     print(f"{dataset}: {len(table)} faces, {len(kept)} kept")
-
-
-def people_in_several_videos(faces: pd.DataFrame) -> dict[str, dict[Any, int]]:
-    """Subject → video → faces, of the people whom a split by videos can put on both sides."""
-    filmed = faces[(faces["video"] != "") & (faces["subject"] != "")]
-    videos_of = {
-        str(subject): own["video"].value_counts().to_dict()
-        for subject, own in filmed.groupby("subject")
-    }
-    return {subject: videos for subject, videos in videos_of.items() if len(videos) > 1}
 
 
 def published_or(published: pd.Series, split: pd.Series, *, strict: bool) -> pd.Series:

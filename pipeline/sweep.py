@@ -45,7 +45,8 @@ def main(*, params: Path, crops: Path, network: Path, work: Path, sweep: Path) -
         everything = in_shards(kept, len(rows), batch, angles, fabric)
         if fabric.is_global_zero:
             face_ids = np.array(source.face_id)[rows].tolist()
-            write_sweep(sweep, face_ids, offsets, np.concatenate([part for (part,) in everything]))
+            angles_deg = np.concatenate([part for (part,) in everything])
+            write_sweep(sweep, face_ids, offsets, angles_deg, inputs)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ def main(
     jitter: Path,
     counts: Path,
     sets: Path,
+    leaks: Path,
     imported: Path,
     published: Path,
     tables: Path,
@@ -96,7 +97,9 @@ def main(
     corpora = load(params, "tables", Tables).corpora
     backbone = load(params, "base", Base).backbone
     foreign = load(params, "imported", dict[str, Imported])
-    folders = Folders(tests, bands, cells, intervals, comparisons, uncertainty, risk, imported)
+    folders = Folders(
+        tests, bands, cells, intervals, comparisons, uncertainty, risk, leaks, imported
+    )
     measured = read_tests(params, protocols, foreign, folders)
     paper = read_published(published)
     datasets = dict.fromkeys(
@@ -104,14 +107,14 @@ def main(
     )
     counted = {name: read_json(counts / f"{name}.json") for name in datasets}
     train = {
-        name: TrainingSet(p.train, p.where, **read_json(sets / f"{name}.json"))
+        name: TrainingSet(p.train, **read_json(sets / f"{name}.json"))
         for name, p in protocols.items()
     }
     teacher = (grid.K, grid.d)
     named = report.windows_text(grid.K, grid.d, grid.turns_deg, grid.flip)
 
     writer = Writer(tables, corpora)
-    faces = report.counts_table(train, measured, counted, paper.counts)
+    faces = report.counts_table(train, measured, paper.counts)
     kept = report.corpora_table(counted)
     writer.write("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
     for protocol in protocols:
@@ -240,7 +243,7 @@ def summary_page(
 
 @dataclass(frozen=True)
 class Folders:
-    """Where `evaluate` and `imported` write: a file a test set, or an imported network."""
+    """Where `evaluate`, `leaks` and `imported` write: a file a test set, protocol or network."""
 
     tests: Path
     bands: Path
@@ -249,6 +252,7 @@ class Folders:
     comparisons: Path
     uncertainty: Path
     risk: Path
+    leaks: Path
     imported: Path
 
 
@@ -270,7 +274,6 @@ def read_tests(
                 test.protocol,
                 protocols[test.protocol].train,
                 test.dataset,
-                test.where,
                 {key: {**networks[key], "abs_yaw": by_yaw[key]} for key in expected},
                 {
                     key: read_json(folders.imported / f"{key}.json")
@@ -282,6 +285,7 @@ def read_tests(
                 read_csv(folders.comparisons / f"{name}.csv"),
                 read_json(folders.uncertainty / f"{name}.json"),
                 read_csv(folders.risk / f"{name}.csv"),
+                read_json(folders.leaks / f"{test.protocol}.json")[name],
             )
         )
     return found
@@ -315,6 +319,7 @@ if __name__ == "__main__":
     parser.add_argument("--jitter", type=Path, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--sets", type=Path, required=True)
+    parser.add_argument("--leaks", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)
     parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--tables", type=Path, required=True)

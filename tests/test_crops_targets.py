@@ -9,7 +9,7 @@ import pytest
 
 from hpe_core.errors import InputError
 from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
-from hpe_core.io.targets import Targets, TargetsOrigin, write_targets
+from hpe_core.io.targets import Targets, TargetsOrigin, read_sweep, write_sweep, write_targets
 
 RAW = CropFormat(12, 10, 3, "enlarged", "replicate", "raw", 95)
 HASHES = {"base_sha256": "b" * 64, "crops_sha256": "c" * 64}
@@ -142,6 +142,16 @@ def test_targets_of_another_origin_are_refused(tmp_path, asked, message):
     write_targets(tmp_path / "t.h5", ["D/0"], turns(1), chunks(2, [2])[0], ORIGIN)
     with pytest.raises(InputError, match=message):
         Targets(tmp_path / "t.h5", asked)
+
+
+@pytest.mark.parametrize("asked", ["base_sha256", "crops_sha256"])
+def test_a_sweep_of_another_origin_is_refused(tmp_path, asked):
+    origin = {"base_sha256": "b" * 64, "crops_sha256": "c" * 64}
+    angles_deg = np.zeros((1, 1, 3), np.float32)
+    write_sweep(tmp_path / "s.h5", ["D/0"], np.zeros((1, 2), int), angles_deg, origin)
+    assert read_sweep(tmp_path / "s.h5", origin)[0] == ["D/0"]
+    with pytest.raises(InputError, match=rf"s\.h5: made with {asked} = .*'x' is .* sweep stage"):
+        read_sweep(tmp_path / "s.h5", origin | {asked: "x"})
 
 
 def test_missing_rows_of_targets_leave_nothing_behind(tmp_path):

@@ -14,12 +14,34 @@ from faults.kills import MAKING, check_repro, kill_repro, start_repro
 from faults.project import HANG
 from tiny_project import ENVIRONMENT, call, checkout, run
 
+NO_NETWORK = """
+import pathlib, socket
+
+OURS = {None, "", "localhost", "127.0.0.1", "::1", socket.gethostname(), socket.getfqdn()}
+
+def only_ours(call, host_of):
+    def checked(*words, **named):
+        host = host_of(*words)
+        if host in OURS:
+            return call(*words, **named)
+        with pathlib.Path(__file__).with_name("asked").open("a") as file:
+            print(host, file=file)
+        raise OSError(f"no network here: {host}")
+    return checked
+
+def host_of(own, address):
+    return None if own.family == socket.AF_UNIX else address[0]
+
+socket.getaddrinfo = only_ours(socket.getaddrinfo, lambda host, *_: host)
+socket.socket.connect = only_ours(socket.socket.connect, host_of)
+"""  # a sitecustomize.py: every Python process runs it before anything else
+
 
 def would_run(folder: Path) -> set[str]:
     """Stages that `dvc repro` finds changed, and all that depend on them.
 
-    Not what depends on `check` alone: its output is always the same. A dry run stops at a new stage
-    that waits for another's first output; the edges say what would follow.
+    Not what only waits for `check` or `leaks`: what they write for it is always the same. A dry run
+    stops at a new stage that waits for another's first output; the edges say what would follow.
     """
     dry = run(folder, "dvc", "repro", "--dry", "--keep-going")
     assert dry.returncode == 0 or "No such file or directory" in dry.stderr, dry.stderr[-3000:]
@@ -29,14 +51,21 @@ def would_run(folder: Path) -> set[str]:
     while waiting:
         stage = waiting.pop()
         reached.add(stage)
-        if stage != "check":
-            waiting += [after for before, after in edges if before == stage if after not in reached]
+        following = {after for before, after in edges if before == stage} - reached
+        waiting += [after for after in following if not only_waits(after, stage)]
     return reached
+
+
+def only_waits(after: str, before: str) -> bool:
+    leaks = before.startswith("leaks@") and after.startswith("train_base@")
+    return leaks or before == "check"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
+    (folder / "no-network").mkdir()
+    (folder / "no-network/sitecustomize.py").write_text(NO_NETWORK)
     root = checkout(folder)
     call(root, "dvc", "repro")
     call(root, "git", "add", "-A")
@@ -120,7 +149,15 @@ def test_other_students_do_not_re_run_their_base(changed):
 def test_other_validation_faces_re_run_no_detection_and_no_test_crops(changed):
     ran = changed("params.yaml", set_param("protocols.p2.validation", 0.2))
     bases = {"train_base@p2-1", "train_base@p2-2"}
-    assert ran - {"check"} == {"crop_train@p2", *bases, "sweep@p2-AFLW", *AFTER_TARGETS}
+    assert ran - {"check"} == {
+        "crop_train@p2", "leaks@p2", *bases, "sweep@p2-AFLW", *AFTER_TARGETS,
+    }  # fmt: skip
+
+
+def test_strict_leaks_are_looked_for_again_and_train_nothing(changed):
+    assert changed("params.yaml", set_param("leaks.strict", True)) - {"check"} == {
+        "leaks@p2", "tables",
+    }  # fmt: skip
 
 
 def test_the_machine_changes_nothing(changed):
@@ -150,6 +187,24 @@ def test_a_wrong_parameter_stops_before_anything_runs(project):
     assert done.returncode != 0
     assert "crop.margin is 8; expected at least K = 99" in done.stdout + done.stderr
     assert "Running stage 'ensemble" not in done.stdout
+
+
+def test_strict_leaks_stop_training_with_a_report(project):
+    """One photograph of the tiny corpus has a face on either side."""
+    path = project / "params.yaml"
+    text = path.read_text()
+    path.write_text(set_param("base.lr", 1.0e-3)(set_param("leaks.strict", True)(text)))
+    try:
+        done = run(project, "dvc", "repro", "--keep-going")
+    finally:
+        path.write_text(text)
+    assert done.returncode != 0
+    assert "p2-AFLW: 1 photograph (data/flickr/2/image00095.jpg; " in done.stdout + done.stderr
+    assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["check", "leaks@p2"]
+    assert (project / "metrics/leaks/p2.json").is_file()
+    call(project, "git", "checkout", "-q", ".")
+    call(project, "dvc", "checkout", "-q")
+    assert would_run(project) == set()
 
 
 def test_an_experiment_with_another_ensemble(project):
@@ -230,3 +285,13 @@ def test_a_stage_that_outlives_its_dvc(project, clone, tmp_path):
     while start_repro(clone, tmp_path / "third", [BOXES]).wait(HANG):
         assert MAKING in (tmp_path / "third").read_text()
     check_repro(project, clone, [BOXES])
+
+
+def test_nothing_asked_the_network(project):
+    log = project.parent / "no-network/asked"
+    assert not log.exists(), log.read_text()
+    assert run(
+        project, "python", "-c", "import urllib.request as r; r.urlopen('http://a.b')"
+    ).stderr
+    assert log.read_text() == "a.b\n", "who asks is not noticed"
+    log.unlink()

@@ -26,7 +26,7 @@ from hpe_core.io.targets import TargetsOrigin, write_targets
 from hpe_core.losses import distillation_loss
 from hpe_core.networks import BaseNet, StudentNet, normalize, predict_probs
 from hpe_core.training import DistillationTask, TrainingFaces, Views, fit, seeded
-from tests.experiments import born_again, measuring, students, variants, windows
+from tests.experiments import born_again, codecs, measuring, students, variants, windows
 
 PX, MARGIN, N = 16, 8, 12
 SPEC = BinSpec(3.0)
@@ -418,3 +418,16 @@ def test_born_again_command(project, capsys, monkeypatch):
     born_again.distill.main(**paths, **places, backbone="resnet8")
     alone = (project / "again.safetensors").read_bytes()
     assert alone == taught[1]["targets"].with_suffix(".safetensors").read_bytes()
+
+
+def test_codecs_command(project, capsys):
+    params = yaml.safe_load((project / "params.yaml").read_text()) | {"students": []}
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    codecs.main(params=project / "params.yaml", crops=project / "c.h5", networks=project)
+    names, _, *rows = (
+        [word.strip() for word in line.split("|")] for line in capsys.readouterr().out.splitlines()
+    )
+    moved = pd.DataFrame(rows, columns=names).query("network == 'base'")["moved"].astype(float)
+    png, jpeg = moved.iloc[0], moved.iloc[1:]
+    assert png == 0
+    assert (jpeg > 0).all()

@@ -134,19 +134,6 @@ def test_a_published_split_stays(tmp_path):
     assert faces["split"].to_dict() == {"a": "train", "b": "test"}
 
 
-def test_people_in_several_videos_are_named(tmp_path):
-    rows = [
-        face("a", subject="F01", video="01"),
-        face("b", subject="F01", video="02"),
-        face("c", subject="F01", video="02"),
-        face("d", subject="F02", video="03"),
-        face("e", subject="photo", video=""),
-        face("f", subject="photo", video=""),
-    ]
-    _, counts = run(tmp_path, rows)
-    assert counts["people_in_several_videos"] == {"F01": {"01": 1, "02": 2}}
-
-
 def test_a_table_that_is_cut_off_is_named(tmp_path):
     (tmp_path / "faces.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"faces\.parquet: .*cannot be read as a parquet table"):

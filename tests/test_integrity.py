@@ -83,11 +83,14 @@ def all_targets(path: Path) -> Any:
     return columns, cached.origin, [cached[row, v] for row in range(FACES) for v in range(2)]
 
 
+SWEPT = {"base_sha256": "b" * 64, "crops_sha256": "c" * 64}
+
+
 def sweep(folder: Path) -> Path:
     rng = np.random.default_rng(4)
     offsets = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
     angles_deg = rng.normal(size=(FACES, 9, 3)).astype(np.float32)
-    write_sweep(folder / "s.h5", faces()["face_id"].tolist(), offsets, angles_deg)
+    write_sweep(folder / "s.h5", faces()["face_id"].tolist(), offsets, angles_deg, SWEPT)
     return folder / "s.h5"
 
 
@@ -175,7 +178,7 @@ KINDS = [
     pytest.param(crops("png"), all_crops, "run crop_", id="crops-png"),
     pytest.param(crops("jpeg"), all_crops, "run crop_", id="crops-jpeg"),
     pytest.param(targets, all_targets, "run ensemble again", id="targets"),
-    pytest.param(sweep, read_sweep, "run sweep again", id="sweep"),
+    pytest.param(sweep, lambda p: read_sweep(p, SWEPT), "run sweep again", id="sweep"),
     pytest.param(table, read_table, "run the stage that", id="parquet"),
     pytest.param(network, all_weights, "run the stage that trains it", id="safetensors"),
     pytest.param(detector, detected, "export it again", id="onnx"),

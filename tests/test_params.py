@@ -69,6 +69,7 @@ def changed(tmp_path: Path, keys: str, value: object) -> Path:
         pytest.param("seeds", 1, r"seeds: .*list", id="seed-alone"),
         pytest.param("tests.p3-BIWI.where", {"vidoe": ["06"]}, r"where.*'vidoe'", id="column"),
         pytest.param("tests.p3-BIWI.where", {"video": []}, r"where.*at least 1", id="no-value"),
+        pytest.param("leaks.strict", "no", r"leaks\.strict: .*boolean.*'no'", id="no boolean"),
         pytest.param("bas", {}, r"unknown sections \['bas'\]", id="unknown-section"),
         pytest.param(
             "ensemble",

@@ -1,5 +1,6 @@
 """Every layout is read by its convention; whatever is broken is listed with its reason."""
 
+import hashlib
 import os
 import re
 import sqlite3
@@ -28,6 +29,7 @@ from tiny_corpora import (
 from hpe_core.errors import InputError, UnreadableFileError
 from hpe_core.geometry import rotation_from_pyr
 from hpe_core.io.annotations import READERS, read_corpus
+from hpe_core.io.files import sha256
 from hpe_core.io.matfile import read_mat
 from hpe_core.io.readers import common
 from hpe_core.io.readers.landmarked import photograph
@@ -136,6 +138,47 @@ def test_order_depends_on_names_alone(tmp_path, reader, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", lambda self: sorted(listed(self), reverse=True))
     monkeypatch.setattr(common, "THREADS", 1)
     pd.testing.assert_frame_equal(read_corpus(reader, tmp_path).faces, expected)
+
+
+@pytest.mark.parametrize("reader", EVERY_READER)
+def test_every_face_has_the_sha256_of_its_image(tmp_path, reader):
+    WRITERS[reader](tmp_path)
+    images = [p for p in tmp_path.rglob("*.*g") if "landmarks" not in p.parts]
+    for seed, path in enumerate(images):
+        write_image(path, seed)
+    faces = read_corpus(reader, tmp_path).faces
+    expected = [
+        hashlib.sha256((tmp_path / image).read_bytes()).hexdigest() for image in faces["image"]
+    ]
+    assert faces["image_sha256"].tolist() == expected
+    assert faces["image_sha256"].nunique() == faces["image"].nunique() > 1
+
+
+def test_an_image_of_several_faces_is_hashed_once(tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(common, "sha256", lambda path: hashed.append(path.name) or "0")
+    write_aflw(tmp_path)
+    assert len(read_corpus("AFLW", tmp_path).faces) == 3
+    assert sorted(hashed) == ["image00002.jpg", "image00003.png"]
+
+
+def test_an_image_that_cannot_be_hashed_loses_its_faces_only(tmp_path, monkeypatch):
+    def vanish(path: Path) -> str:
+        if path.name == "image00002.jpg":
+            path.unlink(missing_ok=True)
+        return sha256(path)
+
+    monkeypatch.setattr(common, "sha256", vanish)
+    write_aflw(tmp_path)
+    add_face(tmp_path, 39344, "gone.jpg")
+    corpus = read_corpus("AFLW", tmp_path)
+    assert corpus.faces["face_id"].tolist() == ["AFLW/39343"]
+    image = "data/flickr/0/image00002.jpg"
+    assert corpus.skipped.to_numpy().tolist() == [
+        [image, "39341: No such file or directory"],
+        [image, "39342: No such file or directory"],
+        ["aflw.sqlite", "face 39344: no image in FaceImages"],
+    ]
 
 
 # ---- corpora that are not there

@@ -37,6 +37,7 @@ from pipeline import (
     imported,
     index,
     jitter,
+    leaks,
     redetect,
     sweep,
     tables,
@@ -44,6 +45,7 @@ from pipeline import (
     validate,
     verify,
 )
+from tests.experiments.codecs import recoded
 
 DETECTOR = ROOT / "data/detector/yolov5n-demo.onnx"
 SEEDS = (1, 2)  # as in tiny_params
@@ -88,6 +90,10 @@ def run_all(root: Path, corpora: Path) -> None:
         **faces, protocol="p2", crops=root / "crops/train.h5", counts=root / "metrics/sets/p2.json"
     )
     crop_test.main(**faces, test="p2-AFLW", crops=root / "crops/test.h5")
+    leaks.main(
+        params=params, protocol="p2", faces=root / "faces", report=root / "metrics/leaks/p2.json",
+        shared=root / "metrics/leaks/p2.csv", checked=root / "p2.checked",
+    )  # fmt: skip
     data = {"params": params, "crops": root / "crops/train.h5"}
     test_data = {"params": params, "crops": root / "crops/test.h5"}
     for seed in SEEDS:
@@ -133,6 +139,7 @@ def run_all(root: Path, corpora: Path) -> None:
         comparisons=root / "metrics/comparisons", uncertainty=root / "metrics/uncertainty",
         risk=root / "metrics/risk", jitter=root / "metrics/jitter",
         counts=root / "metrics/faces", sets=root / "metrics/sets",
+        leaks=root / "metrics/leaks",
         imported=root / "metrics/imported", published=ROOT / "data/published",
         tables=root / "tables", figures=root / "figures",
     )  # fmt: skip
@@ -183,6 +190,18 @@ def test_a_crops_file_holds_exactly_the_faces_of_its_set(done):
         assert crops.face_id == table.loc[table["split"] == part, "face_id"].tolist()
         assert crops.faces_sha256 == sha256(done / "faces/AFLW.parquet")
     assert not crops.validation.any(), "a test face for validation"
+
+
+def test_leaks_are_those_of_the_crops(done):
+    image_of = pd.read_parquet(done / "faces/AFLW.parquet").set_index("face_id")["image"]
+    training, test = (
+        set(image_of[Crops(done / f"crops/{p}.h5").face_id]) for p in ("train", "test")
+    )
+    report = json.loads((done / "metrics/leaks/p2.json").read_text())
+    assert report["p2-AFLW"]["photograph"]["shared"] == len(training & test) > 0
+    assert report["p2-AFLW"]["subject"] is None
+    listed = pd.read_csv(done / "metrics/leaks/p2.csv")
+    assert set(listed["training_name"]) == set(listed["test_name"]) == training & test
 
 
 def test_networks_are_trained_on_all_but_the_validation_faces(done):
@@ -331,7 +350,7 @@ def test_without_validation_faces_nothing_is_calibrated(done, tmp_path):
 
 def test_the_sweep_holds_the_base_network(done):
     """The cell K = 0 on the sampled faces is the base network's prediction of those faces."""
-    face_ids, offsets, angles = read_sweep(done / "sweep.h5")
+    face_ids, offsets, angles = read_sweep(done / "sweep.h5", {})
     table = pd.read_parquet(done / "predictions.parquet")
     base = (
         table[(table["network"] == "base") & (table["seed"] == 1)]
@@ -373,7 +392,7 @@ def test_a_box_moved_by_a_pixel_is_an_offset_of_the_sweep(done, tmp_path):
     )  # fmt: skip
     rows = pd.read_csv(tmp_path / "j.csv").query("network == 'base' and kind == 'shift'")
     found = rows.set_index(["direction", "level"])["mae"]
-    face_ids, offsets, angles = read_sweep(done / "sweep.h5")
+    face_ids, offsets, angles = read_sweep(done / "sweep.h5", {})
     crops = Crops(done / "crops/test.h5")
     truth = crops.pyr_deg[[crops.face_id.index(face) for face in face_ids]]
     for pixels in (1, 2, 3):
@@ -495,20 +514,57 @@ def test_a_base_network_has_no_published_form(done, tmp_path):
         export.main(network=done / "models/p2/base-1.safetensors", output=tmp_path / "x.pth")
 
 
-def test_batch_size_changes_no_metric(done, tmp_path):
-    params = yaml.safe_load((done / "params.yaml").read_text())
+def one_batch(params: dict, crops: Crops, path: Path) -> None:
     params["compute"]["infer_batch"] = 3
+
+
+def other_order(params: dict, crops: Crops, path: Path) -> None:
+    recoded(crops, np.arange(len(crops))[::-1], path, "raw", 95)
+
+
+def as_png(params: dict, crops: Crops, path: Path) -> None:
+    recoded(crops, np.arange(len(crops)), path, "png", 95)
+
+
+def as_jpeg(params: dict, crops: Crops, path: Path) -> None:
+    recoded(crops, np.arange(len(crops)), path, "jpeg", 95)
+
+
+@pytest.mark.parametrize(
+    ("change", "at_most"),
+    [(one_batch, 1e-3), (other_order, 1e-3), (as_png, 1e-3), (as_jpeg, 0.05)],  # degrees
+)
+def test_no_metric_depends_on(done, tmp_path, change, at_most):
+    """What changes no number; jpeg's bound is that of docs/integrity.md for crops of 32 pixels."""
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    shutil.copy(done / "crops/test.h5", tmp_path / "c.h5")
+    change(params, Crops(done / "crops/test.h5"), tmp_path / "c.h5")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    changed = {"params": tmp_path / "params.yaml", "crops": tmp_path / "c.h5"}
+    sweep.main(
+        **changed, network=done / "models/p2/base-1.safetensors", work=tmp_path / "work",
+        sweep=tmp_path / "s.h5",
+    )  # fmt: skip
     evaluate.main(
-        params=tmp_path / "params.yaml", crops=done / "crops/test.h5",
-        sweep=done / "sweep.h5", networks=done / "models/p2",
+        **changed, sweep=tmp_path / "s.h5", networks=done / "models/p2",
         calibration=done / "metrics/calibration/p2.csv", predictions=tmp_path / "p.parquet",
         **evaluated(tmp_path),
     )  # fmt: skip
     ours = json.loads((tmp_path / "tests/p2-AFLW.json").read_text())
     expected = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
+    assert list(ours) == list(expected)
     for name in expected:
-        assert ours[name]["mae"] == pytest.approx(expected[name]["mae"], abs=1e-3)
+        assert ours[name]["mae"] == pytest.approx(expected[name]["mae"], abs=at_most)
+
+
+def test_a_sweep_of_other_crops_is_refused(done, tmp_path):
+    as_png({}, Crops(done / "crops/test.h5"), tmp_path / "c.h5")
+    with pytest.raises(InputError, match=r"sweep\.h5: made with crops_sha256 = "):
+        evaluate.main(
+            params=done / "params.yaml", crops=tmp_path / "c.h5", sweep=done / "sweep.h5",
+            networks=done / "models/p2", calibration=done / "metrics/calibration/p2.csv",
+            predictions=tmp_path / "p.parquet", **evaluated(tmp_path),
+        )  # fmt: skip
 
 
 def test_the_tables_name_their_corpora(done):

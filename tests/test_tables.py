@@ -65,6 +65,12 @@ OWN_PARAMS = {
 }
 
 
+SHARED = {
+    "photograph": {"shared": 3, "training_faces": 5, "test_faces": 4},
+    "subject": None,
+}
+
+
 def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: int = 0) -> Path:
     """Everything `tables` reads; the error of a network follows from its place in the list."""
     rng = np.random.default_rng(seed)
@@ -87,12 +93,13 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
             "faces": 1000,
             "dropped": {"angle_over_limit": 7, "box_too_small": 3, "excluded_by_split": 0},
             "by_split": {"train": 700, "test": 300},
-            "people_in_several_videos": {"F01": {"01": 400, "03": 300}, "F02": {"02": 1, "04": 1}},
         }
         write_json(counts, folder / "counts" / f"{dataset}.json")
     for place, protocol in enumerate(params["protocols"]):
         sizes = {"training": 700 + place, "validation": 80 * place}
         write_json(sizes, folder / "sets" / f"{protocol}.json")
+        own = [name for name, test in params["tests"].items() if test["protocol"] == protocol]
+        write_json(dict.fromkeys(own, SHARED), folder / "leaks" / f"{protocol}.json")
     return folder
 
 
@@ -160,6 +167,7 @@ def run_tables(folder: Path, out: str = "out") -> Path:
         jitter=folder / "jitter",
         counts=folder / "counts",
         sets=folder / "sets",
+        leaks=folder / "leaks",
         imported=folder / "imported",
         published=ROOT / "data" / "published",
         tables=folder / out,
@@ -257,25 +265,26 @@ def test_table_1_has_no_validation_faces_where_none_are_held_out(paper_run):
     ]
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "people"),
-    [
-        pytest.param({"video": ["01", "02"]}, {"video": ["03"]}, 1, id="one person in both"),
-        pytest.param({"video": ["01", "02"]}, {"video": ["03", "04"]}, 2, id="both people in both"),
-        pytest.param({"video": ["01", "03"]}, {"video": ["02"]}, 0, id="nobody"),
-        pytest.param({}, {"video": ["03"]}, None, id="not chosen by video"),
-    ],
-)
-def test_table_1_counts_people_on_both_sides(tmp_path, train, test, people):
-    params = {
-        **OWN_PARAMS,
-        "protocols": {"aflw": {"train": "BIWI", "where": train, "validation": 0.0}},
-        "tests": {"t": {"protocol": "aflw", "dataset": "BIWI", "where": test}},
+def test_table_1_counts_what_training_and_test_share(tmp_path):
+    folder = write_results(tmp_path, PAPER_PARAMS)
+    none = dict.fromkeys(SHARED["photograph"], 0)
+    of_p1 = {
+        "p1-AFLW2000": {"photograph": none, "subject": None},
+        "p1-BIWI": {"photograph": none, "subject": none | {"shared": 2}},
     }
-    table = pd.read_csv(run_tables(write_results(tmp_path, params)) / "table1.csv")
-    found = table.set_index("role")["people_in_training"]
-    assert np.isnan(found["train"])
-    assert found["test"] == people if people is not None else np.isnan(found["test"])
+    write_json(of_p1, folder / "leaks" / "p1.json")
+    out = run_tables(folder)
+    table = pd.read_csv(out / "table1.csv")
+    found = table[["photographs_in_training", "subjects_in_training"]]
+    unknown = np.nan
+    np.testing.assert_array_equal(found[table["role"] != "test"], unknown)
+    expected = [[0, unknown], [0, 2], [3, unknown]]
+    np.testing.assert_array_equal(found[table["role"] == "test"], expected)
+    lines = [line.split("|") for line in (out / "table1.md").read_text().splitlines()]
+    shown = [[cell.strip() for cell in line[4:7]] for line in lines if len(line) > 8]
+    assert shown[0] == ["faces", "photographs in training", "subjects in training"]
+    assert ["300", "0", "–"] in shown
+    assert ["300", "0", "2"] in shown
 
 
 def test_table_2_has_the_papers_cells_the_teacher_and_the_best(paper_run):
@@ -563,6 +572,7 @@ def test_imported_networks_are_rows_of_table_5(tmp_path):
         pytest.param("bands/p1-BIWI.json", r"p1-BIWI\.json: no such file; run", id="its bands"),
         pytest.param("counts/AFLW.json", r"AFLW\.json: no such file; run", id="a corpus"),
         pytest.param("sets/p2.json", r"p2\.json: no such file; run", id="a training set"),
+        pytest.param("leaks/p2.json", r"leaks/p2\.json: no such file; run", id="leaks"),
         pytest.param("cells/p1-BIWI.csv", r"p1-BIWI\.csv", id="a sweep"),
         pytest.param("intervals/p1-BIWI.json", r"p1-BIWI\.json: no such", id="intervals"),
         pytest.param("comparisons/p1-BIWI.csv", r"p1-BIWI\.csv", id="comparisons"),

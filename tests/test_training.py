@@ -1,6 +1,7 @@
 """The training loop against a plain PyTorch loop, its determinism, and that it learns."""
 
 import io
+import re
 
 import lightning_fabric
 import numpy as np
@@ -147,6 +148,17 @@ def test_training_that_was_killed_ends_with_the_same_bytes(schedule, workers):
     again, history = run(progress)  # nothing is left to train
     assert history == expected
     assert torch.equal(again.regression_net.weight, whole.regression_net.weight)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_crop_is_one_line(monkeypatch, workers):
+    def damaged(crops: Arrays, row: int) -> np.ndarray:
+        raise InputError(f"c.h5: row {row} is damaged; run crop_train again")
+
+    monkeypatch.setattr(Arrays, "__getitem__", damaged)
+    with pytest.raises(InputError) as found:
+        trained(PLAIN, workers, n=2)
+    assert re.fullmatch(r"c\.h5: row [01] is damaged; run crop_train again", str(found.value))
 
 
 def test_learns_what_can_be_learnt():

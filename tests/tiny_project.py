@@ -23,7 +23,6 @@ DEMO = {
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
     "GIT_COMMITTER_EMAIL": "t@t",
 }  # fmt: skip
@@ -85,7 +84,8 @@ def checkout(folder: Path) -> Path:
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     # The checkout's own code, not the editable install of this repository.
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
+    paths = os.pathsep.join([str(folder), str(folder.parent / "no-network")])
+    environment = {**ENVIRONMENT, "PYTHONPATH": paths}
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from hpe_core.errors import InputError
 from hpe_core.io.readers.aflw import read_aflw
 from hpe_core.io.readers.biwi import read_biwi
-from hpe_core.io.readers.common import Corpus, Entry, to_corpus
+from hpe_core.io.readers.common import Corpus, Entry, to_corpus, with_sha256
 from hpe_core.io.readers.landmarked import read_300w_lp, read_aflw2000
 
 __all__ = ["READERS", "Corpus", "read_corpus"]
@@ -33,7 +33,9 @@ def read_corpus(reader: str, folder: Path, dataset: str = "") -> Corpus:
     """
     if reader not in READERS:
         raise InputError(f"no reader {reader!r}, expected one of {list(READERS)}")
-    corpus = to_corpus(READERS[reader](folder), dataset or reader)
+    name = dataset or reader
+    entries = with_sha256(READERS[reader](folder), folder, f"{name}, sha256")
+    corpus = to_corpus(entries, name)
     if corpus.faces.empty:
         first = corpus.skipped.iloc[0]
         raise InputError(

@@ -21,6 +21,7 @@ from hpe_core.errors import UnreadableFileError, UnreadableImageError
 from hpe_core.io.files import regular_size
 
 MAX_PIXELS = 80_000_000  # below the 89 megapixels at which PIL itself begins to warn
+MAX_BYTES = 1_000_000_000  # of a file, all of which `index` reads; MAX_PIXELS take 640 MB at most
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 # The last bytes of a file that was written to its end.
 END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -31,7 +32,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Grey becomes three equal channels, CMYK is converted, transparency is dropped (the colours
     below it are kept), 16 bits a channel become the upper 8. Raises UnreadableImageError for a
-    file that is missing, no image, larger than MAX_PIXELS, cut off or damaged where it shows.
+    file that is missing, no image, larger than MAX_PIXELS or MAX_BYTES, cut off or damaged where it
+    shows.
     """
     with _opened(path) as image:
         return np.array(_to_rgb(image))
@@ -70,9 +72,12 @@ def state_of(folder: Path, names: Iterable[str]) -> str:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """The image with its header read; whatever a decoder raises is one UnreadableImageError."""
     try:
-        regular_size(path)
+        file_bytes = regular_size(path)
     except UnreadableFileError as error:
         raise UnreadableImageError(path, error.reason) from None
+    if file_bytes > MAX_BYTES:
+        reason = f"too large: {file_bytes} bytes, expected at most {MAX_BYTES}"
+        raise UnreadableImageError(path, reason)
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

@@ -22,10 +22,13 @@ DETECTED_BOX = ["det_x1", "det_y1", "det_x2", "det_y2"]  # pixels: the box the n
 
 # What `index` writes. `image` is relative to the corpus folder, `face_id` is unique and says which
 # face it is to a human; `split`, `subject` and `video` are empty where the corpus has none.
+# `image_sha256`, hexadecimal, of the image file's bytes: which files were used exactly, and which
+# photographs are the same under two names.
 INDEX_COLUMNS: dict[str, str] = {
     "face_id": "str",
     "dataset": "str",
     "image": "str",
+    "image_sha256": "str",
     "split": "str",
     "subject": "str",
     "video": "str",

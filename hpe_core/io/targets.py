@@ -5,7 +5,7 @@ The file has a temporary name until it is whole: HDF5 files written in place are
 zeroed when a process dies.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -99,12 +99,7 @@ class Targets:
             by_view = (*self.phi_deg.shape, 3)
             self.pyr_deg: NDArray[np.float32] = file["pyr_deg"][:].reshape(by_view)
             self.std_deg: NDArray[np.float32] = file["std_deg"][:].reshape(by_view)
-        for name, value in (expected or {}).items():
-            if attributes.get(name) != value:
-                raise InputError(
-                    f"{path}: made with {name} = {attributes.get(name)!r}, but {value!r} is asked "
-                    "for; run the ensemble stage again"
-                )
+        _check_origin(path, attributes, expected or {}, "ensemble")
         self.origin = TargetsOrigin(**attributes)
 
     def __len__(self) -> int:
@@ -124,18 +119,44 @@ class Targets:
 
 
 def write_sweep(
-    path: Path, face_ids: list[str], offsets: NDArray[np.int64], angles_deg: NDArray[np.float32]
+    path: Path,
+    face_ids: list[str],
+    offsets: NDArray[np.int64],
+    angles_deg: NDArray[np.float32],
+    origin: Mapping[str, str],
 ) -> None:
-    """angles_deg (N, L, 3): the base network's prediction for every offset (L, 2) of a grid."""
+    """angles_deg (N, L, 3): the base network's prediction for every offset (L, 2) of a grid.
+
+    origin: base_sha256, crops_sha256, which `read_sweep` is asked for.
+    """
     with hdf5.new_file(path) as file:
         hdf5.add(file, "angles_deg", angles_deg)
         hdf5.add(file, "offsets", offsets)
         hdf5.add_texts(file, "face_id", face_ids)
+        hdf5.add_attributes(file, origin)
 
 
-def read_sweep(path: Path) -> tuple[list[str], NDArray[np.int64], NDArray[np.float32]]:
-    """face_id (N), offsets (L, 2), angles_deg (N, L, 3)."""
+def read_sweep(
+    path: Path, origin: Mapping[str, str]
+) -> tuple[list[str], NDArray[np.int64], NDArray[np.float32]]:
+    """face_id (N), offsets (L, 2), angles_deg (N, L, 3).
+
+    Raises InputError naming both values where the sweep has another origin, or where it is missing
+    or damaged.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such sweep; run the sweep stage")
     with hdf5.reading(path, "sweep"), h5py.File(path) as file:
+        _check_origin(path, hdf5.attributes(file), origin, "sweep")
         return hdf5.texts(file["face_id"]), file["offsets"][:], file["angles_deg"][:]
+
+
+def _check_origin(
+    path: Path, found: Mapping[str, object], expected: Mapping[str, object], stage: str
+) -> None:
+    for name, value in expected.items():
+        if found.get(name) != value:
+            raise InputError(
+                f"{path}: made with {name} = {found.get(name)!r}, but {value!r} is asked for; run "
+                f"the {stage} stage again"
+            )

@@ -10,7 +10,16 @@ from hpe_core.params.faces import Boxes, Crop, Filter
 from hpe_core.params.learning import Augment, Base, Distill, Ensemble
 from hpe_core.params.loading import Name, read_yaml, section_of
 from hpe_core.params.machine import Compute
-from hpe_core.params.protocols import Data, Dataset, Imported, Protocol, Seeds, Students, Test
+from hpe_core.params.protocols import (
+    Data,
+    Dataset,
+    Imported,
+    Leaks,
+    Protocol,
+    Seeds,
+    Students,
+    Test,
+)
 from hpe_core.params.results import Evaluate, Jitter, Sweep, Tables
 
 SECTIONS: dict[str, Any] = {
@@ -23,6 +32,7 @@ SECTIONS: dict[str, Any] = {
     "imported": dict[Name, Imported],
     "boxes": Boxes,
     "filter": Filter,
+    "leaks": Leaks,
     "crop": Crop,
     "augment": Augment,
     "base": Base,

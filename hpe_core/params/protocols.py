@@ -39,6 +39,10 @@ class Test(Section):
     where: Where
 
 
+class Leaks(Section):
+    strict: bool
+
+
 class Imported(Section):
     """A network published elsewhere, evaluated on one test set, with crops of its own."""
 

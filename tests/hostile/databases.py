@@ -58,6 +58,16 @@ def pages_of_random_bytes(folder: Path) -> None:
     (folder / "aflw.sqlite").write_bytes(content)
 
 
+@error("aflw.sqlite", "takes more memory")
+def a_schema_that_takes_all_memory(folder: Path) -> None:
+    """Found by fuzzing: a text in the schema with a length of its own making."""
+    execute(folder, "PRAGMA page_size = 512; VACUUM")
+    content = bytearray((folder / "aflw.sqlite").read_bytes())
+    start = content.index(b"FaceRectFaceRect") + 15
+    content[start : start + 108] = b"\xff" * 108
+    (folder / "aflw.sqlite").write_bytes(content)
+
+
 @error("aflw.sqlite", "not readable")
 def a_schema_that_is_not_utf_8(folder: Path) -> None:
     """Found by fuzzing: sqlite's message quotes it, and Python fails to decode the message."""

@@ -209,6 +209,13 @@ def png_with_a_text_of_100_megabytes(path: Path) -> None:
     path.write_bytes(content[:33] + chunk + content[33:])
 
 
+@row("too large: 1099511627776 bytes, expected at most", heavy=True)
+def jpeg_with_a_terabyte_behind_it(path: Path) -> None:
+    """Of holes: decoded within milliseconds, but not to be read to its end."""
+    path.write_bytes(save(path))
+    os.truncate(path, 1 << 40)
+
+
 @row("no regular file", heavy=True)
 def a_pipe_that_nobody_writes_to(path: Path) -> None:
     os.mkfifo(path)

@@ -80,8 +80,10 @@ def _query(database: Path) -> pd.DataFrame:
             base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
             base.set_progress_handler(lambda: 1, MAX_STEPS)
             rows = base.execute(QUERY).fetchall()
-    except (sqlite3.Error, ValueError) as error:  # ValueError: a message that is no UTF-8
+    except (sqlite3.Error, ValueError, MemoryError) as error:  # ValueError: a message not in UTF-8
         reason = f"takes over {MAX_STEPS} steps" if str(error) == "interrupted" else error
+        if isinstance(error, MemoryError):  # a damaged length, asked for at once
+            reason = "takes more memory than there is"
         raise InputError(
             f"{database}: not readable as AFLW's database: {reason}; expected its tables Faces, "
             "FaceImages, FacePose, FaceRect"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hpe_core.errors import InputError, UnreadableFileError
+from hpe_core.io.files import sha256
 from hpe_core.io.tables import ANNOTATED_BOX, INDEX_COLUMNS, PYR
 
 SKIPPED_COLUMNS = ["file", "reason"]
@@ -31,6 +32,7 @@ class Face:
     bbox_xyxy: Sequence[float] = NO_BOX
     subject: str = ""
     video: str = ""
+    image_sha256: str = ""  # of the file's bytes; `with_sha256` fills it
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,26 @@ def read_each(files: Sequence[str], read: Callable[[str], T], title: str) -> lis
     with ThreadPoolExecutor(THREADS) as pool:
         entries = pool.map(partial(_read_or_skip, read), files)
         return list(tqdm(entries, desc=title, total=len(files), unit="file"))
+
+
+def with_sha256(entries: Sequence[Entry], folder: Path, title: str) -> list[Entry]:
+    """The entries, each face with its `image_sha256`, or a Skipped where it can't be read any more.
+
+    folder: the corpus; title: of the progress bar. Every image is read once.
+    """
+    images = list(dict.fromkeys(entry.image for entry in entries if isinstance(entry, Face)))
+    digests = read_each(images, lambda image: sha256(folder / image), title)
+    digest_of = dict(zip(images, digests, strict=True))
+
+    def hashed(entry: Entry) -> Entry:
+        if isinstance(entry, Skipped):
+            return entry
+        digest = digest_of[entry.image]
+        if isinstance(digest, Skipped):
+            return Skipped(entry.image, f"{entry.name}: {digest.reason}")
+        return replace(entry, image_sha256=digest)
+
+    return [hashed(entry) for entry in entries]
 
 
 def to_corpus(entries: Iterable[Entry], dataset: str) -> Corpus:
@@ -162,6 +184,7 @@ def _row(face: Face, dataset: str) -> dict[str, str | float]:
         "face_id": f"{dataset}/{face.name}",
         "dataset": dataset,
         "image": face.image,
+        "image_sha256": face.image_sha256,
         "split": "",
         "subject": face.subject,
         "video": face.video,
