@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from faults.kills import MAKING, check_repro, kill_repro, start_repro
+from faults.kills import MAKING, check_repro, cloned, kill_repro, start_repro
 from faults.project import HANG
 from tiny_project import ENVIRONMENT, call, checkout, run
 
@@ -245,24 +245,20 @@ def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):
 BOXES = "redetect@AFLW2000"
 
 
-def test_killed_repro(project, tmp_path):
-    target = "distill@p2-resnet8-1"
-    print(kill_repro(project, tmp_path, [target], 8, random.Random(0)))
-
-
 @pytest.fixture
 def clone(project, tmp_path) -> Path:
-    """Of the project before its first run."""
-    root = tmp_path / "clone"
-    call(tmp_path, "git", "clone", "-q", str(project), str(root))
-    call(root, "git", "checkout", "-q", "HEAD~1")
-    return root
+    return cloned(project, tmp_path)
+
+
+def test_killed_repro(project, clone):
+    print(kill_repro(project, clone, ["distill@p2-resnet8-1"], 8, random.Random(0)))
 
 
 def test_two_repro_at_once(project, clone, tmp_path):
     log = tmp_path / "log"
     first = start_repro(clone, log, [BOXES])
     while "Running stage" not in log.read_text():
+        assert first.poll() is None
         time.sleep(0.01)
     second = run(clone, "dvc", "repro", BOXES)
     assert second.returncode == 0 or "is busy, it is being blocked by" in second.stderr

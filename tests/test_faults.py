@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from faults.kills import LONG, SHARED, kill, kill_pair
-from faults.project import WORK, Fault, Project
+from faults.project import EPOCHS, WORK, Fault, Project
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,13 @@ def names(project: Project, stages: tuple[str, ...]) -> list[str]:
 def test_killed_at_any_moment(project, stage):
     name = names(project, (stage,))[-1]
     print(name, kill(project, name, 6, random.Random(stage)))
+
+
+@pytest.mark.parametrize("stage", ["train_base", "distill"])
+def test_every_epoch_is_saved(project, stage):
+    """What a kill may cost; of shards, test_shards.py says so."""
+    (name,) = names(project, (stage,))
+    assert project.whole[name].saves == EPOCHS
 
 
 @pytest.mark.parametrize("stage", SHARED)
@@ -76,7 +83,7 @@ def test_read_only_folders(project):
         for folder in sorted(folders):
             mode = (project.root / folder).stat().st_mode
             (project.root / folder).chmod(0o555)
-            run = project.run(name, Fault(user=True), keep=True)
+            run = project.run(name, Fault(powerless=True), keep=True)
             (project.root / folder).chmod(mode)
             project.check_refused(name, run, f"Permission denied: '{folder}/", 0)
         project.check_finished(name, project.run(name))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from faults.kills import LONG, SHARED, kill, kill_pair, kill_repro
+from faults.kills import LONG, SHARED, cloned, kill, kill_pair, kill_repro
 from faults.project import Project
 from tiny_project import call, checkout
 
@@ -36,7 +36,8 @@ def main(*, kills: int, seed: int) -> None:
         call(root, "dvc", "repro")
         call(root, "git", "add", "-A")
         call(root, "git", "commit", "-qm", "results")
-        rows.append(tried("dvc repro", lambda c: kill_repro(root, Path(made), [], repros, c), seed))
+        clone = cloned(root, Path(made))
+        rows.append(tried("dvc repro", lambda c: kill_repro(root, clone, [], repros, c), seed))
     print(markdown(pd.DataFrame(rows), 0))
     if failures := [row for row in rows if row["wrong"]]:
         raise SystemExit(f"{len(failures)} of {len(rows)} went wrong")

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def kill(project: Project, name: str, kills: int, chance: random.Random) -> Coun
     """
     whole, moments = project.whole[name], Counter[str]()
     while moments.total() < kills:
-        saved, run, cleaned = 0, None, False
+        saved, cleaned = 0, False
         for _ in range(min(chance.randint(1, 4), kills - moments.total())):
             by_time = Fault(kill_after=chance.uniform(0, whole.seconds))
             at_event = Fault(kill_at=chance.randrange(len(whole.events)))
@@ -59,7 +60,7 @@ def kill(project: Project, name: str, kills: int, chance: random.Random) -> Coun
                 break
             before, saved = saved, project.saved()
             assert abs(saved - before - run.saves) <= 1, f"{name}: {before}, then {saved} saved"
-        if run is None or run.code:
+        if run.code:
             run = project.run(name)
         project.check_finished(name, run)
         assert cleaned or run.saves == whole.saves - saved, f"{name}: not from {saved} saved"
@@ -100,14 +101,12 @@ def kill_pair(project: Project, name: str, kills: int, chance: random.Random) ->
         while project.saved() <= saved and process.poll() is None:
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.1))
-        both = (victims.total() + kills) % 2 == 0
-        if both:
-            os.killpg(process.pid, signal.SIGKILL)
+        if one := victims.total() % 2 == 0:
+            os.kill(chance.choice(children(process.pid)), signal.SIGKILL)
         else:
-            one = chance.choice(children(process.pid))
-            os.kill(one, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
         assert process.wait(HANG) != 0, f"{name}: was done before it was killed"
-        victims["all" if both else "one of two"] += 1
+        victims["one of two" if one else "both"] += 1
         project.remove_outputs(name)
         assert finished_pair(project, name) == whole, name
     return victims
@@ -126,33 +125,43 @@ def start_repro(root: Path, log: Path, targets: list[str]) -> subprocess.Popen[b
         )  # fmt: skip
 
 
-def kill_repro(
-    reference: Path, folder: Path, targets: list[str], kills: int, chance: random.Random
-) -> Counter[str]:
-    """Kills `dvc repro` of a new clone with its stage, or alone, and lets the last one finish.
-
-    reference: the same project after an undisturbed run, its commit before that HEAD~1. Counts what
-    was running; a stage that outlives its dvc keeps the next one out.
-    """
-    root, log, running = folder / "clone", folder / "log", Counter[str]()
+def cloned(reference: Path, folder: Path) -> Path:
+    """The project as it was before the commit of its first results."""
+    root = folder / "clone"
     call(folder, "git", "clone", "-q", str(reference), str(root))
     call(root, "git", "checkout", "-q", "HEAD~1")
-    code = None
-    while code != 0:
-        process = start_repro(root, log, targets)
-        left = kills - running.total()
+    return root
+
+
+def kill_repro(
+    reference: Path, root: Path, targets: list[str], kills: int, chance: random.Random
+) -> Counter[str]:
+    """Kills `dvc repro` with its stage, or alone, and lets the last one finish.
+
+    root: a clone of the reference, which had an undisturbed run. Counts what was running; a stage
+    that outlives its dvc keeps the next one out.
+    """
+    log, running, done = root.with_suffix(".log"), Counter[str](), False
+    while running.total() < kills or not done:
+        if done:  # before its time: once more
+            (root / "dvc.lock").unlink()
+            shutil.rmtree(root / ".dvc/cache")
+        process, left, done = start_repro(root, log, targets), kills - running.total(), False
         try:
-            code = process.wait(chance.uniform(0.5, 12) if left else HANG)
+            done = process.wait(chance.uniform(0.5, 12) if left else HANG) == 0
         except subprocess.TimeoutExpired:
             assert left, "dvc hangs"
             chance.choice([os.kill, os.killpg])(process.pid, signal.SIGKILL)
             process.wait()
-            stages = re.findall(r"Running stage '(.*)'", log.read_text())
+            stages = re.findall(r"Running stage '(\w+)", log.read_text(errors="replace"))
             running[stages[-1] if stages else "before a stage"] += 1
+            continue
+        if done:
+            check_repro(reference, root, targets)
         else:
-            assert code == 0 or MAKING in log.read_text(), log.read_text()
+            text = log.read_text(errors="replace")
+            assert MAKING in text, text
             time.sleep(1)
-    check_repro(reference, root, targets)
     return running
 
 

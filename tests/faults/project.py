@@ -31,12 +31,11 @@ from hpe_core.io import shards
 from pipeline import _cropping
 
 WORK = "data/work"
-WATCHED = (
-    *("pathlib.Path.glob", "open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"),
-    "shutil.rmtree",
-)
+WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
+WATCHED |= {"pathlib.Path.glob"}  # `files.atomic` looks for remains before it writes
 HANG = 300  # seconds; no run takes a tenth of it
 ROWS = 4  # of a shard
+EPOCHS = 6
 
 FORKS = multiprocessing.get_context("forkserver")
 PRELOAD = ["calibration", "comparison", "io.annotations", "io.curves", "io.redetection"]
@@ -56,10 +55,9 @@ SMALL = "import sys; from faults.project import run_stage; run_stage(sys.argv[1]
 class Fault:
     """What happens to a stage; by default nothing.
 
-    kill_after: seconds; kill_at: the event before which it dies, or only a loader of its
-    training views; full, room: a file of which no
-    more than so many bytes fit on the disk; user: without root's power over
-    read-only folders.
+    kill_after: seconds; kill_at: the event before which it dies, or only a loader of its training
+    views; full, room: a file of which no more than so many bytes fit on the disk; powerless:
+    without root's way into read-only folders.
     """
 
     kill_after: float | None = None
@@ -67,7 +65,7 @@ class Fault:
     loader: bool = False
     full: str = ""
     room: int = 0
-    user: bool = False
+    powerless: bool = False
 
 
 NOTHING = Fault()
@@ -110,7 +108,7 @@ class Project:
         self.root = checkout(folder)
         params = yaml.safe_load((self.root / "params.yaml").read_text())
         params["seeds"] = [1]
-        params["base"]["epochs"] = params["distill"]["epochs"] = 6
+        params["base"]["epochs"] = params["distill"]["epochs"] = EPOCHS
         params["ensemble"] |= {"turns_deg": [0.0], "flip": False}
         params["sweep"]["max_faces"], params["jitter"]["max_faces"] = None, 2
         params["compute"] |= {"workers": 1, "infer_batch": 36}  # 4 faces of the ensemble
@@ -219,7 +217,7 @@ def _run(root: str, stage: Stage, writer: Connection, fault: Fault) -> None:
     os.chdir(root)
     multiprocessing.set_start_method("fork", force=True)  # Python's own; not the server's
     _plant(fault)
-    if fault.user:
+    if fault.powerless:
         version_and_process = struct.pack("Ii", 0x20080522, 0)
         assert ctypes.CDLL(None).capset(version_and_process, bytes(24)) == 0
     run_stage(stage.module, stage.words)
@@ -234,25 +232,22 @@ def run_stage(module: str, words: list[str]) -> None:
 
 def _plant(fault: Fault) -> None:
     """Announces what happens to files, and makes the fault happen."""
-    own, seen, writing = os.getpid(), 0, None
+    own, seen = os.getpid(), 0
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def hook(event: str, words: tuple) -> None:
-        nonlocal seen, writing
+        nonlocal seen
         if event not in WATCHED or os.getpid() != own or not words:
             return
         path = os.path.relpath(str(words[0])) if isinstance(words[0], str | Path) else ""
-        if event == "pathlib.Path.glob":  # `files.atomic` looks for remains, then writes
+        if event == "pathlib.Path.glob":
             if not str(words[1]).endswith(".tmp"):
                 return
             event, path = "writes", f"{path}/{str(words[1]).removesuffix('.*.tmp')[1:]}"
-            writing = path
             if path == fault.full:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (fault.room, most))
         elif event == "open" and not path.endswith(".tmp"):
             return
-        elif event == "os.remove" and writing == fault.full and path.endswith(".tmp"):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         if seen == fault.kill_at:
             victim = multiprocessing.active_children()[0].pid if fault.loader else own
             os.kill(victim, signal.SIGKILL)
