@@ -18,7 +18,8 @@ from tiny_project import ENVIRONMENT, ROOT, call
 RESUMED = ("redetect", "crop_train", "crop_test", "train_base", "ensemble", "sweep", "distill")
 LONG = (*RESUMED, "jitter", "validate", "evaluate")  # the last two start over
 SHARED = ("train_base", "ensemble")  # tried with two processes, too
-CUT_OFF = "writing dvc.lock"
+# What dvc writes in place, and what it says of half of it.
+CUT_OFF = {"dvc.lock": "'./dvc.lock'", ".dvc/tmp/rwlock": "Unable to read RWLock-file"}
 MAKING = "another process is making it"
 
 
@@ -161,10 +162,10 @@ def kill_repro(
         text = log.read_text(errors="replace")
         if done:
             check_repro(reference, root, targets)
-        elif "'./dvc.lock'" in text:  # dvc writes it in place; the user would check it out again
-            (root / "dvc.lock").unlink()
+        elif cut_off := [name for name, words in CUT_OFF.items() if words in text]:
+            (root / cut_off[0]).unlink()  # as its error says, or git checkout
             running.subtract([last])
-            running[CUT_OFF] += 1
+            running[f"writing {cut_off[0]}"] += 1
         else:
             assert MAKING in text, text
             time.sleep(1)
