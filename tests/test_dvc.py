@@ -274,6 +274,7 @@ def test_a_stage_that_outlives_its_dvc(project, clone, tmp_path):
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGSTOP)
     process.kill()
+    process.wait()
     second = start_repro(clone, tmp_path / "second", [BOXES])
     assert second.wait(HANG) != 0
     os.killpg(process.pid, signal.SIGCONT)
