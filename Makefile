@@ -9,7 +9,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo checkout test check bench fuzz lock audit detector lock-detector
+.PHONY: demo checkout test check bench faults fuzz lock audit detector lock-detector
 .DELETE_ON_ERROR:
 
 demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
@@ -25,6 +25,9 @@ test: check  ## lint, types and the whole test suite
 
 bench: demo  ## against the obvious programs and the limits: 40 minutes, idle machine
 	python -m tests.bench
+
+faults: .venv/.installed  ## 300 kills of stages, of pairs of processes and of dvc repro: 20 minutes
+	PYTHONPATH=tests OMP_NUM_THREADS=1 python -m faults --kills 300
 
 fuzz: .venv/.installed .venv-fuzz/atheris  ## ten minutes of coverage-guided fuzzing for each reader
 	for reader in mat pose sqlite image published; do PYTHONPATH=.venv-fuzz \

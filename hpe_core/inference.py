@@ -1,6 +1,6 @@
 """Predictions of a trained network over many crops, on whatever device there is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import lightning_fabric
 import numpy as np
@@ -33,10 +33,14 @@ def each_window(
     A turned face's probabilities are those of the turned face.
     Yields (faces, S, 3, n_bins) float32 on the device; a progress bar counts faces.
     """
-    model = fabric.setup_module(
-        folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    )
-    predict: Callable[[Tensor], Tensor] = lambda images: predict_probs(model, images)  # noqa: E731
+    # Not by Fabric's set-up: there, processes wait for those that have nothing left to compute.
+    model = folded(network).to(fabric.device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def predict(images: Tensor) -> Tensor:
+        with fabric.autocast():
+            return predict_probs(model, images)
+
     turns_deg = np.zeros(len(rows)) if phi_deg is None else phi_deg
     with tqdm(total=len(rows), unit="face", disable=not fabric.is_global_zero) as bar:
         for some in _windows_ahead(crops, rows, turns_deg, windows, size_hw, batch):

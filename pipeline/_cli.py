@@ -25,7 +25,8 @@ def run(main: Callable[..., None], parser: argparse.ArgumentParser) -> None:
         print(f"stopped: {'; '.join(kept)}", file=sys.stderr)
         sys.exit(130)
     except (InputError, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        words = "; ".join([str(error), *getattr(error, "__notes__", [])])
+        sys.exit(f"error: {' '.join(words.split())}")
 
 
 def _stop(number: int, frame: object) -> None:

@@ -1,23 +1,18 @@
 """`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
 
 import os
+import random
 import re
 import shutil
-import subprocess
-import sys
+import signal
+import time
 from pathlib import Path
 
 import pytest
 import yaml
-from tiny_project import copy_project, draw
-
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
-    "GIT_COMMITTER_EMAIL": "t@t",
-}  # fmt: skip
-
+from faults.kills import MAKING, check_repro, cloned, kill_repro, start_repro
+from faults.project import HANG
+from tiny_project import ENVIRONMENT, call, checkout, run
 
 NO_NETWORK = """
 import pathlib, socket
@@ -40,19 +35,6 @@ def host_of(own, address):
 socket.getaddrinfo = only_ours(socket.getaddrinfo, lambda host, *_: host)
 socket.socket.connect = only_ours(socket.socket.connect, host_of)
 """  # a sitecustomize.py: every Python process runs it before anything else
-
-
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    # The checkout's own code, not the editable install of this repository.
-    paths = os.pathsep.join([str(folder), str(folder.parent / "no-network")])
-    environment = {**ENVIRONMENT, "PYTHONPATH": paths}
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def call(folder: Path, *words: str) -> str:
-    done = run(folder, *words)
-    assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
 
 
 def would_run(folder: Path) -> set[str]:
@@ -82,16 +64,9 @@ def only_waits(after: str, before: str) -> bool:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    draw(folder)
     (folder / "no-network").mkdir()
     (folder / "no-network/sitecustomize.py").write_text(NO_NETWORK)
-    root = folder / "checkout"
-    root.mkdir()
-    call(root, "git", "init", "-q")
-    call(root, "dvc", "init", "-q")
-    copy_project(root, folder / "corpora")
-    call(root, "git", "add", "-A")
-    call(root, "git", "commit", "-qm", "start")
+    root = checkout(folder)
     call(root, "dvc", "repro")
     call(root, "git", "add", "-A")
     call(root, "git", "commit", "-qm", "results")
@@ -265,6 +240,48 @@ def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):
     call(clone, "dvc", "cache", "dir", "--local", str(project / ".dvc/cache"))
     call(clone, "dvc", "checkout", "-q")
     assert would_run(clone) == set()
+
+
+BOXES = "redetect@AFLW2000"
+
+
+@pytest.fixture
+def clone(project, tmp_path) -> Path:
+    return cloned(project, tmp_path)
+
+
+def test_killed_repro(project, clone):
+    print(kill_repro(project, clone, ["distill@p2-resnet8-1"], 8, random.Random(0)))
+
+
+def test_two_repro_at_once(project, clone, tmp_path):
+    log = tmp_path / "log"
+    first = start_repro(clone, log, [BOXES])
+    while "Running stage" not in log.read_text():
+        assert first.poll() is None
+        time.sleep(0.01)
+    second = run(clone, "dvc", "repro", BOXES)
+    assert second.returncode == 0 or "is busy, it is being blocked by" in second.stderr
+    assert first.wait(HANG) == 0
+    check_repro(project, clone, [BOXES])
+
+
+def test_a_stage_that_outlives_its_dvc(project, clone, tmp_path):
+    process = start_repro(clone, tmp_path / "log", [BOXES])
+    lock = clone / "data/work/boxes-AFLW2000.lock"
+    while not lock.exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    second = start_repro(clone, tmp_path / "second", [BOXES])
+    assert second.wait(HANG) != 0
+    os.killpg(process.pid, signal.SIGCONT)
+    assert f"error: data/boxes/AFLW2000.parquet: {MAKING}" in (tmp_path / "second").read_text()
+    while start_repro(clone, tmp_path / "third", [BOXES]).wait(HANG):
+        assert MAKING in (tmp_path / "third").read_text()
+    check_repro(project, clone, [BOXES])
 
 
 def test_nothing_asked_the_network(project):

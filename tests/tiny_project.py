@@ -1,6 +1,9 @@
 """A project small enough for a test: a few drawn AFLW and AFLW2000 faces, a network of 32 px."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,13 @@ DEMO = {
     "AFLW2000": {"size_px": 450},
     "BIWI": {"frames": 2},
 }
+
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
+    "GIT_COMMITTER_EMAIL": "t@t",
+}  # fmt: skip
 
 
 def draw(folder: Path) -> None:
@@ -57,3 +67,29 @@ def copy_project(folder: Path, corpora: Path) -> None:
     for name in ("dvc.yaml", ".gitignore", ".dvc/config"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(tiny_params(corpora), sort_keys=False))
+
+
+def checkout(folder: Path) -> Path:
+    """Corpora drawn into `folder`, and beside them the project under git and DVC, not yet run."""
+    draw(folder)
+    root = folder / "checkout"
+    root.mkdir()
+    call(root, "git", "init", "-q")
+    call(root, "dvc", "init", "-q")
+    copy_project(root, folder / "corpora")
+    call(root, "git", "add", "-A")
+    call(root, "git", "commit", "-qm", "start")
+    return root
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    # The checkout's own code, not the editable install of this repository.
+    paths = os.pathsep.join([str(folder), str(folder.parent / "no-network")])
+    environment = {**ENVIRONMENT, "PYTHONPATH": paths}
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def call(folder: Path, *words: str) -> str:
+    done = run(folder, *words)
+    assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout

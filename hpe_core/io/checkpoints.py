@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def save_network(
     # One JSON entry: safetensors keeps several in a hash map, whose order changes from run to run.
     text = json.dumps(metadata, sort_keys=True)
     with atomic(path) as temporary:
-        safetensors.torch.save_file(state, temporary, metadata={"hpe": text})
+        temporary.write_bytes(safetensors.torch.save(state, metadata={"hpe": text}))
 
 
 def load_network(path: Path) -> tuple[Network, dict[str, Any]]:
@@ -103,8 +104,10 @@ def load_published(path: Path, backbone: str) -> StudentNet:
 
 def save_published(network: StudentNet, path: Path) -> None:
     """A student as the published evaluation program reads it: a .pth of its state dict."""
+    data = BytesIO()  # of a disk's errors torch says other things
+    torch.save(network.state_dict(), data)
     with atomic(path) as temporary:
-        torch.save(network.state_dict(), temporary)
+        temporary.write_bytes(data.getbuffer())
 
 
 def load_pretrained(encoder: Encoder, backbone: str, source: Path) -> str:

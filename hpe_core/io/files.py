@@ -1,5 +1,6 @@
 """Whole files or none: every artifact is written under a temporary name, synced and renamed."""
 
+import glob
 import hashlib
 import json
 import os
@@ -18,17 +19,25 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it becomes `path`, on error it is removed.
 
     The parent folder is made. Never opens `path` itself, which may be a read-only link into the
-    DVC cache.
+    DVC cache. What a killed process left under a temporary name goes: DVC would count it to a
+    folder of networks. A disk's error names `path`, which libraries leave out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for remains in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        remains.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and str(error.filename or temporary) == str(temporary):
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():  # a read-only disk refuses to remove what is not there, too
+            temporary.unlink()
 
 
 def regular_size(path: Path) -> int:

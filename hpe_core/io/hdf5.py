@@ -6,6 +6,7 @@
 - Text: of fixed length. HDF5 keeps text of any length in a heap, which has no checksum.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +26,33 @@ _FORMAT = ("v110", "v110")
 @contextmanager
 def new_file(path: Path) -> Iterator[h5py.File]:
     """A file to fill; it has a temporary name until it is whole, and then `path`."""
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver=_FORMAT) as file:
-        yield file
+    with atomic(path) as temporary, _Deferring(temporary, "w+") as plain:
+        with h5py.File(plain, "w", libver=_FORMAT) as file:
+            yield file
+        if plain.failed:
+            raise plain.failed
+
+
+class _Deferring(io.FileIO):
+    """Keeps the first error of writing to itself: HDF5 2.0 would crash the process at its end."""
+
+    failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        try:
+            while left and not self.failed:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.failed = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failed = self.failed or error
+            return size or 0
 
 
 def add(file: h5py.File, name: str, values: ArrayLike) -> None:

@@ -8,6 +8,7 @@ they share.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TypeVar
@@ -60,13 +61,13 @@ def in_shards(
     if done:
         work.says(f"{min(done * rows, len(shares[rank]))} of {len(shares[rank])} are")
     left = shares[rank][done * rows :]
-    parts = iter(compute(left) if len(left) else ())
-    while some := list(islice(parts, rows // batch)):
-        columns = some[0] if len(some) == 1 else map(np.concatenate, zip(*some, strict=True))
-        with atomic(paths[rank][done]) as temporary, temporary.open("wb") as file:
-            np.savez(file, *columns)
-        done += 1
-        work.says(f"{min(done * rows, len(shares[rank]))} of {len(shares[rank])} are")
+    with closing(part for part in (compute(left) if len(left) else ())) as parts:
+        while some := list(islice(parts, rows // batch)):
+            columns = some[0] if len(some) == 1 else map(np.concatenate, zip(*some, strict=True))
+            with atomic(paths[rank][done]) as temporary, temporary.open("wb") as file:
+                np.savez(file, *columns)
+            done += 1
+            work.says(f"{min(done * rows, len(shares[rank]))} of {len(shares[rank])} are")
     processes.barrier()
     return _read(chain(*paths)) if processes.is_global_zero else iter(())
 

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ class SavedState:
     def save(self, state: Mapping[str, Any], kept: str) -> None:
         """kept: what is saved, as for `Work.says`."""
         if self.work.first:
+            data = BytesIO()  # of a disk's errors torch says other things
+            torch.save({**state, "kept": kept}, data)
             with atomic(self.path) as temporary:
-                torch.save({**state, "kept": kept}, temporary)
+                temporary.write_bytes(data.getbuffer())
         self.work.says(kept)
 
 

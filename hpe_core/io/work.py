@@ -87,8 +87,8 @@ def unfinished(
 
     computed_from: JSON-able; all that the output depends on besides code, packages, the kind of
     device and the number of processes. Raises InputError where another run is at the same output,
-    or one of this run's processes has other code or packages. An interruption gets a note of what
-    was saved.
+    or one of this run's processes has other code or packages. An interruption and an
+    OSError, such as a full disk's, get a note of what was saved.
     """
     stem, first = f"{output.parent.name}-{output.stem}", processes.is_global_zero
     machine = {"device": processes.device.type, "processes": processes.world_size}
@@ -104,7 +104,7 @@ def unfinished(
         work = Work(own, first)
         try:
             yield work
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, OSError) as stop:
             stop.add_note(f"{output}: {work.kept}")
             raise
         if first:
