@@ -15,7 +15,7 @@ from hpe_core.errors import InputError
 from hpe_core.geometry import ANGLES
 from hpe_core.io.annotations import READERS, read_corpus
 from hpe_core.io.checkpoints import load_network
-from hpe_core.io.readers.table import BOX
+from hpe_core.io.readers.table import BOX, read_rows
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX, PYR, read_table
 from hpe_core.params.check import validate_file
 from hpe_core.params.loading import section_of
@@ -65,6 +65,30 @@ def test_whole_numbers_for_names_stay_whole_beside_missing_ones(tmp_path):
     """pandas makes floats of them: 7.0."""
     write_own(tmp_path, table="faces.parquet", subject=[7, np.nan, 8])
     assert read_corpus("table", tmp_path).faces["subject"].tolist() == ["7", "", "8"]
+
+
+def test_one_image_under_two_spellings_is_one_image(tmp_path):
+    box = dict(zip(BOX, (3, 4, 20, 30), strict=True))
+    write_own(tmp_path, images=("a/1.jpg", "./a//1.jpg"), **box)
+    faces = read_corpus("table", tmp_path, "mine").faces
+    assert faces["face_id"].tolist() == ["mine/a/1.jpg", "mine/a/1.jpg#2"]
+    assert set(faces["image"]) == {"a/1.jpg"}
+
+
+def test_a_long_csv_may_have_newlines_in_its_names(tmp_path):
+    """Its reader works in blocks of a megabyte, which must not end within a name."""
+    images = [f"{row}\n" * 20 for row in range(20_000)]
+    table = pd.DataFrame({"image": images, "pitch": 0, "yaw": 0, "roll": 0})
+    table.to_csv(tmp_path / "faces.csv", index=False)
+    assert [row["image"] for row in read_rows(tmp_path / "faces.csv")] == images
+
+
+@EITHER
+def test_a_missing_value_is_an_empty_one(tmp_path, table):
+    write_own(tmp_path, table=table, yaw=[1.0, None, 2.0], subject=["a", "b", None])
+    corpus = read_corpus("table", tmp_path)
+    assert corpus.faces["subject"].tolist() == ["a", ""]
+    assert corpus.skipped["reason"].tolist() == ["row 2: yaw is '', expected a finite number"]
 
 
 def test_the_order_of_the_table_is_kept(tmp_path):
