@@ -39,7 +39,8 @@ def main(
     rules = load(params, "filter", Filter)
     table = read_table(boxes, [*INDEX_COLUMNS, *BOX_COLUMNS])
     reference = read_table(split_index)
-    # Published boxes bring the published split; else it follows from the corpus named.
+    # A split that is there already stays: the column of one's own table, or that of published
+    # boxes. Else it follows from the corpus named.
     if set(reference["dataset"]) != {dataset}:
         split = assign_test_split(
             table,

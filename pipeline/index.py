@@ -1,4 +1,4 @@
-"""Stage `index`: one corpus in its official layout → a table of faces, a list of what is lost."""
+"""Stage `index`: one corpus, whatever its layout → a table of faces, a list of what is lost."""
 
 import argparse
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Whatever a file holds, its reader gives a value or our own error; and so do the parameters."""
 
+import csv
 import json
 import math
 import struct
@@ -9,6 +10,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +21,7 @@ from hpe_core.io.images import check_image, read_image
 from hpe_core.io.matfile import read_mat
 from hpe_core.io.published import read_published
 from hpe_core.io.readers import biwi
+from hpe_core.io.readers.table import read_rows
 from hpe_core.labels import pyr_from_biwi
 from hpe_core.params.check import SECTIONS
 from hpe_core.params.loading import read_yaml, section_of
@@ -33,6 +36,10 @@ MAGIC = [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF\xff\0\0\0WEBPV
 
 def read_pose(path: Path) -> Any:
     return pyr_from_biwi(biwi._read_rotation(path))
+
+
+def read_csv(path: Path) -> Any:
+    return read_rows(path.rename(path.with_name("file.csv")))
 
 
 def element(kind: int, data: bytes) -> bytes:
@@ -52,6 +59,11 @@ lists = st.dictionaries(st.text(), st.lists(entry) | boxes) | st.lists(boxes)
 
 pictures = st.builds(bytes.__add__, st.sampled_from(MAGIC), st.binary())
 published = lists.map(json.dumps).map(str.encode)
+HEADER = b"image,pitch,yaw,roll\n"
+lines = st.lists(st.lists(numbers, max_size=5).map(",".join), max_size=5).map("\n".join)
+PARQUET = pd.DataFrame({"image": "a.png", "pitch": [1, 2], "yaw": 0.5, "roll": "3"}).to_parquet()
+flips = st.dictionaries(st.integers(0, len(PARQUET) - 1), st.integers(0, 255), max_size=5)
+parquets = flips.map(lambda new: bytes(new.get(at, byte) for at, byte in enumerate(PARQUET)))
 
 READERS = [
     pytest.param(
@@ -63,6 +75,8 @@ READERS = [
     pytest.param(read_image, pictures, id="image"),
     pytest.param(check_image, pictures, id="header"),
     pytest.param(read_published, st.binary() | published, id="published"),
+    pytest.param(read_csv, st.binary() | lines.map(str.encode).map(HEADER.__add__), id="csv"),
+    pytest.param(read_rows, st.binary() | parquets, id="parquet"),
     pytest.param(read_yaml, st.binary() | st.text().map(str.encode), id="params"),
 ]  # fmt: skip
 
@@ -89,6 +103,25 @@ def test_any_matrix_is_a_rotation_or_refused(values):
     except ValueError:
         return
     assert np.isfinite(pyr_deg).all()
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(columns=st.lists(st.tuples(texts, texts, st.floats()), min_size=1, max_size=4))
+@EACH
+def test_any_text_and_number_comes_back_from_a_table(tmp_path, columns):
+    subject, video, pitch = zip(*columns, strict=True)
+    pose = {"pitch": pitch, "yaw": 0, "roll": 0}
+    written = {"image": "a", **pose, "subject": subject, "video": video}
+    pd.DataFrame(written).to_csv(tmp_path / "faces.csv", index=False, quoting=csv.QUOTE_ALL)
+    pd.DataFrame(written).to_parquet(tmp_path / "faces.parquet")
+    for name in ("faces.csv", "faces.parquet"):
+        found = pd.DataFrame(read_rows(tmp_path / name))
+        assert tuple(found["subject"]) == subject
+        assert tuple(found["video"]) == video
+        read = found["pitch"].replace("", "nan").astype(float)
+        np.testing.assert_array_equal(read, pitch)
 
 
 def leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

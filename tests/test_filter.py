@@ -134,6 +134,16 @@ def test_a_published_split_stays(tmp_path):
     assert faces["split"].to_dict() == {"a": "train", "b": "test"}
 
 
+def test_a_split_of_the_corpus_s_own_stays_and_may_exclude_faces(tmp_path):
+    """As one's own table has it, where the corpus names itself for `split_by`."""
+    names = ("val", "", "excluded", "test")
+    rows = [face(f"{row}", split=name) for row, name in enumerate(names)]
+    faces, counts = run(tmp_path, rows)
+    assert faces["split"].to_dict() == {"0": "val", "1": "", "3": "test"}
+    assert counts["dropped"]["excluded_by_split"] == 1
+    assert counts["by_split"] == {"all": 1, "test": 1, "val": 1}
+
+
 def test_a_table_that_is_cut_off_is_named(tmp_path):
     (tmp_path / "faces.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match=r"faces\.parquet: .*cannot be read as a parquet table"):

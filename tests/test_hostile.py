@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import pytest
-from hostile import databases, images, mats, places, poses, settings
+from hostile import databases, images, mats, places, poses, settings, tables
 from hostile.case import Expected, Spoil, cases
 from hostile.running import ROOT, Run, check_end, run
 from tiny_corpora import (
@@ -19,6 +19,7 @@ from tiny_corpora import (
     write_aflw2000,
     write_biwi,
     write_frame,
+    write_own,
     write_pair,
 )
 
@@ -97,6 +98,15 @@ def test_files_and_names(run, tmp_path, make: Spoil, expected):
     write_300w_lp(folder)
     make(folder)
     index(run, "300W_LP", folder, expected, good=4)
+
+
+@pytest.mark.parametrize(("make", "expected"), cases(tables))
+def test_table_of_ones_own(run, tmp_path, make: Spoil, expected):
+    folder = tmp_path / "mine"
+    box = {"x1": 3, "y1": 4, "x2": 20, "y2": 30}
+    write_own(folder, images=("a/1.jpg", "a/1.jpg", "b.png"), **box, face="")
+    make(folder)
+    index(run, "table", folder, expected, good=3)
 
 
 # --- params.yaml, through `check`

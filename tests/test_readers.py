@@ -23,6 +23,7 @@ from tiny_corpora import (
     write_biwi,
     write_frame,
     write_image,
+    write_own,
     write_pair,
 )
 
@@ -43,6 +44,7 @@ WRITERS = {
     "AFLW2000": write_aflw2000,
     "AFLW": write_aflw,
     "BIWI": write_biwi,
+    "table": write_own,
 }
 EVERY_READER = [pytest.param(reader, id=reader) for reader in READERS]
 
@@ -193,7 +195,8 @@ def test_a_missing_corpus_says_where_it_was_looked_for_and_who_has_it(tmp_path, 
     with pytest.raises(InputError, match="looked for") as caught:
         read_corpus(reader, folder)
     assert str(folder) in str(caught.value)
-    assert "published by" in str(caught.value) or "on request" in str(caught.value)
+    sources = ("published by", "on request", "docs/own-corpus.md has an example")
+    assert any(source in str(caught.value) for source in sources)
     assert folder.exists() == exists
     assert not exists or not list(folder.iterdir())  # sqlite makes an empty database if let
 

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.io
 from PIL import Image
 
@@ -21,6 +22,21 @@ CREATE TABLE FaceImages (image_id INTEGER PRIMARY KEY, db_id TEXT, file_id TEXT,
 CREATE TABLE FacePose (face_id INTEGER PRIMARY KEY, roll REAL, pitch REAL, yaw REAL);
 CREATE TABLE FaceRect (face_id INTEGER PRIMARY KEY, x INTEGER, y INTEGER, w INTEGER, h INTEGER);
 """
+
+
+def write_own(
+    folder: Path,
+    images: Sequence[str] = ("a/1.jpg", "a/2.jpg", "b.png"),
+    table: str = "faces.csv",
+    **columns: object,
+) -> None:
+    """Images, and a row of the table for each entry of `images`; `columns` come on top."""
+    for image in set(images):
+        write_image(folder / image)
+    pose = {"pitch": 1.5, "yaw": -20.25, "roll": 0.1}
+    faces = pd.DataFrame({"image": list(images)}).assign(**pose | columns)
+    write = faces.to_csv if table.endswith(".csv") else faces.to_parquet
+    write(folder / table, index=False)
 
 
 def write_image(path: Path, seed: int = 0) -> None:

@@ -23,7 +23,7 @@ class Data(Section):
 class Dataset(Section):
     """A corpus, in the folder of its name: which reader, and whose images mark its test split."""
 
-    reader: Literal["300W_LP", "AFLW2000", "AFLW", "BIWI"]
+    reader: Literal["300W_LP", "AFLW2000", "AFLW", "BIWI", "table"]
     split_by: Name
 
 

@@ -4,7 +4,7 @@ import math
 import sqlite3
 from collections.abc import Hashable
 from contextlib import closing
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,15 @@ import pandas as pd
 
 from hpe_core.errors import InputError
 from hpe_core.io.images import check_image
-from hpe_core.io.readers.common import NO_BOX, Entry, Face, Skipped, missing_corpus, read_each
+from hpe_core.io.readers.common import (
+    NO_BOX,
+    Entry,
+    Face,
+    Skipped,
+    is_below,
+    missing_corpus,
+    read_each,
+)
 from hpe_core.labels import pyr_from_aflw
 
 DATABASE = "aflw.sqlite"
@@ -48,7 +56,8 @@ def read_aflw(folder: Path) -> list[Entry]:
     table = _query(database)
     if table.empty:
         raise InputError(f"{database}: the table Faces is empty")
-    images = sorted(f"{IMAGES}/{path}" for path in set(table["filepath"]) if _is_below(path))
+    paths = {path for path in table["filepath"] if isinstance(path, str)}
+    images = sorted(f"{IMAGES}/{path}" for path in paths if is_below(path))
     bad = {
         entry.file: entry.reason
         for entry in read_each(images, lambda image: check_image(folder / image), "AFLW")
@@ -101,7 +110,7 @@ def _entry(row: dict[Hashable, Any], bad: dict[str, str]) -> Entry:
     if not isinstance(row["filepath"], str):
         return Skipped(DATABASE, f"face {name}: no image in FaceImages")
     image = f"{IMAGES}/{row['filepath']}"
-    if not _is_below(row["filepath"]):
+    if not is_below(row["filepath"]):
         return Skipped(image, f"face {name}: expected a path below {IMAGES}")
     if image in bad:
         return Skipped(image, f"face {name}: {bad[image]}")
@@ -113,14 +122,6 @@ def _entry(row: dict[Hashable, Any], bad: dict[str, str]) -> Entry:
 
 def _box(x: float, y: float, w: float, h: float) -> tuple[float, float, float, float]:
     return (x, y, x + w, y + h) if w > 0 and h > 0 and math.isfinite(x + y + w + h) else NO_BOX
-
-
-def _is_below(filepath: object) -> bool:
-    """Whether FaceImages' filepath stays in the images' folder."""
-    if not isinstance(filepath, str):
-        return False
-    path = PurePosixPath(filepath)
-    return not path.is_absolute() and ".." not in path.parts
 
 
 def _files(folder: Path) -> set[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +32,7 @@ class Face:
     bbox_xyxy: Sequence[float] = NO_BOX
     subject: str = ""
     video: str = ""
+    split: str = ""  # the corpus's own
     image_sha256: str = ""  # of the file's bytes; `with_sha256` fills it
 
 
@@ -139,6 +140,26 @@ def bounding_box(points_px: NDArray[np.float64]) -> tuple[float, float, float, f
     return float(x1), float(y1), float(x2), float(y2)
 
 
+def check_near(points_px: NDArray[np.float64], size_hw: tuple[int, int], name: str) -> None:
+    """Points may leave the image, but not by more than its size: such a label is damaged.
+
+    points_px (≥2 x N): rows x and y; name: of the points, for the InputError.
+    """
+    height, width = size_hw
+    size_wh = np.array([[width], [height]])
+    relative = points_px[:2] / size_wh
+    if not (np.isfinite(points_px).all() and (relative > -1).all() and (relative < 2).all()):
+        raise InputError(
+            f"{name} holds points that are not in or near the {width} x {height} image"
+        )
+
+
+def is_below(file: str) -> bool:
+    """Whether a path that a label names stays in the folder that it is relative to."""
+    path = PurePosixPath(file)
+    return not path.is_absolute() and ".." not in path.parts
+
+
 def missing_corpus(folder: Path, expected: str, source: str) -> InputError:
     """The error for a corpus that is not where it was looked for."""
     found = "is there, but holds no such file" if folder.is_dir() else "does not exist"
@@ -185,7 +206,7 @@ def _row(face: Face, dataset: str) -> dict[str, str | float]:
         "dataset": dataset,
         "image": face.image,
         "image_sha256": face.image_sha256,
-        "split": "",
+        "split": face.split,
         "subject": face.subject,
         "video": face.video,
         **dict(zip(PYR, face.pyr_deg.tolist(), strict=True)),

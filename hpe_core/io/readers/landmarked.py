@@ -14,6 +14,7 @@ from hpe_core.io.readers.common import (
     Entry,
     Face,
     bounding_box,
+    check_near,
     missing_corpus,
     pairs,
     read_each,
@@ -59,7 +60,7 @@ def _read_face(folder: Path, image: str, landmarks: str) -> Face:
     arrays = read_mat(folder / f"{stem}.mat", ("Pose_Para", landmarks))
     pose_para = _array(arrays, "Pose_Para", rows=1, columns=7)
     points_px = _array(arrays, landmarks, rows=3 if landmarks == "pt3d_68" else 2, columns=68)
-    _check_points(points_px, size_hw, landmarks)
+    check_near(points_px, size_hw, landmarks)
     pyr_deg = pyr_from_pose_para(pose_para[0])
     subject = photograph(stem) if "/" in stem else ""
     return Face(stem, image, pyr_deg, bounding_box(points_px), subject)
@@ -74,14 +75,3 @@ def _array(
     if found != (rows, columns):
         raise InputError(f"{name} is {found}, expected ({rows}, {columns})")
     return arrays[name]
-
-
-def _check_points(points_px: NDArray[np.float64], size_hw: tuple[int, int], name: str) -> None:
-    """Landmarks may leave the image, but not by more than its size: such a file is damaged."""
-    height, width = size_hw
-    size_wh = np.array([[width], [height]])
-    relative = points_px[:2] / size_wh
-    if not (np.isfinite(points_px).all() and (relative > -1).all() and (relative < 2).all()):
-        raise InputError(
-            f"{name} holds points that are not in or near the {width} x {height} image"
-        )
