@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from hpe_core.cli.convert import convert
 from hpe_core.cli.predict import predict
 from hpe_core.errors import InputError
 
@@ -52,8 +53,8 @@ app = typer.Typer(
 )
 
 
-app.callback()(lambda: None)  # a single command is named, too
 app.command()(predict)
+app.command(context_settings={"ignore_unknown_options": True})(convert)  # negative numbers
 
 
 def main() -> None:
