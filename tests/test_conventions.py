@@ -120,3 +120,10 @@ def test_only_what_scipy_does_needs_scipy(monkeypatch):
     for there, back in (("pyr", "XYZ"), ("quaternion", "pyr")):
         with pytest.raises(InputError, match="^this conversion needs scipy"):
             one([1, 2, 3, 4][: len(CONVENTIONS[there].columns)], there, back)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("pyr_deg", "name"), [([20, 90, 10], "XYZ"), ([0, 0, 30], "ZXZ")])
+def test_gimbal_lock_keeps_the_rotation_and_says_nothing(pyr_deg, name):
+    found = one(one(pyr_deg, "pyr", name), name, "pyr")
+    assert geodesic_deg(found, pyr_deg) < 1e-5
