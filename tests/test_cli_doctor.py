@@ -103,7 +103,11 @@ def test_no_face_fails(network, tmp_path):
     assert found == ("failed", f"none found in {tmp_path}/black.png; is it a detector of faces?")
 
 
-def test_a_network_that_cannot_be_loaded():
+def test_a_network_that_cannot_be_loaded(network):
+    for option, value in (("--detector", "absent.onnx"), ("--device", "gpu")):
+        state, message = hpe("--network", network, option, value, code=1)["network"]
+        assert state == "failed"
+        assert value in message
     found = hpe("--network", "absent.safetensors", code=1)
     assert found["network"][0] == found["one face"][0] == "failed"
     assert found["network"][1].startswith("absent.safetensors: no such network")

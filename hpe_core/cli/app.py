@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from hpe_core.cli.convert import convert
+from hpe_core.cli.data import data
 from hpe_core.cli.doctor import doctor
 from hpe_core.cli.predict import predict
 from hpe_core.errors import InputError
@@ -56,6 +57,7 @@ app = typer.Typer(
 
 app.command()(predict)
 app.command(context_settings={"ignore_unknown_options": True})(convert)  # negative numbers
+app.command()(data)
 app.command()(doctor)
 
 
