@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from tiny_onnx import write_network
 from typer.testing import CliRunner
 
 from hpe_core.cli import _predicted
-from hpe_core.cli.app import app
+from hpe_core.cli.app import app, main
 from hpe_core.io import media
 from hpe_core.io.checkpoints import save_network
 from hpe_core.io.tables import read_table
@@ -321,6 +323,11 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     )
     assert not {"torch", "cv2", "pandas", "numpy", "scipy"} & set(done.stdout.split())
     assert "PATH" in CliRunner().invoke(app, ["predict", "--help"]).stdout
+
+
+def test_the_installed_script_is_the_program():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert EntryPoint("hpe", project["scripts"]["hpe"], "console_scripts").load() is main
 
 
 def test_the_driver_stops_with_ctrl_c(place, monkeypatch):

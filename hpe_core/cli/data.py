@@ -16,8 +16,8 @@ def data(
     """Say which corpora are expected where, and what is there.
 
     Beside it stands what their owners publish. Every label and the header of every image is read,
-    as `dvc repro` will: minutes for the whole corpora. The exit code is 1 if a corpus is missing, or
-    the detector or the published boxes are.
+    as `dvc repro` will: minutes for the whole corpora. The exit code is 1 if a corpus is missing,
+    or the detector or the published boxes are.
     """
     from hpe_core.cli import _corpora  # pandas and SciPy take a moment
 

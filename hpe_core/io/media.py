@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before the import: FFmpeg's own lines, and other files or addresses that a video names.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, when it opens the first video
 
 import cv2
 import numpy as np
@@ -23,6 +21,8 @@ from hpe_core.draw import Pixels
 from hpe_core.errors import InputError, UnreadableFileError
 from hpe_core.io.files import atomic, regular_size
 from hpe_core.io.images import read_upright
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
@@ -92,7 +92,6 @@ def open_video(path: Path) -> Video:
 
 def open_camera(number: int) -> Video:
     """The machine's camera of this number, from 0. Raises InputError where there is none."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
         raise InputError(f"camera {number}: OpenCV finds none; is it plugged in, and not in use?")
