@@ -11,6 +11,7 @@ import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,7 +87,7 @@ def test_the_table_is_what_head_pose_says(place):
         assert [float(row[name]) for name in COLUMNS.split(",")[1:]] == pytest.approx(
             expected, abs=1e-3
         )
-    assert err == "2 images, 4 faces, 0 unreadable\n"
+    assert err == "images: 2, faces: 4, unreadable: 0\n"
 
 
 def test_json_is_one_array_of_the_same_numbers(place):
@@ -125,7 +126,7 @@ def test_out(place, options, file):
 def test_images_without_faces_make_an_empty_table(place, form):
     write_network(place / "none.onnx", np.zeros((5, 84), np.float32))
     err = hpe("i/a.png", "--detector", "none.onnx", "--out", f"t.{form}")[1]
-    assert err == "1 images, 0 faces, 0 unreadable\n"
+    assert err == "images: 1, faces: 0, unreadable: 0\n"
     if form == "csv":
         assert Path("t.csv").read_text() == f"image,{COLUMNS}\n"
     elif form == "json":
@@ -141,7 +142,7 @@ def test_what_is_unreadable_is_named_and_the_rest_goes_on(place):
     first, second, last = err.splitlines()
     assert first.startswith("error: i/aa.jpg: no JPEG, PNG")
     assert second == "error: absent.jpg: no such file"
-    assert last == "2 images, 4 faces, 2 unreadable"
+    assert last == "images: 2, faces: 4, unreadable: 2"
 
 
 def test_pictures_are_named_after_their_images_and_show_their_faces(place):
@@ -176,7 +177,7 @@ def test_a_video_has_frames_times_and_tracks(place):
     assert [row["frame"] for row in rows] == [str(n) for n in range(6) for _ in range(2)]
     assert [row["time_s"] for row in rows][::2] == ["0.0", "0.05", "0.1", "0.15", "0.2", "0.25"]
     assert [row["face"] for row in rows] == ["1", "2"] * 6
-    assert err == "6 frames, 12 faces, 0 unreadable\n"
+    assert err == "frames: 6, faces: 12, unreadable: 0\n"
     drawn = media.open_video(Path("d/v.mp4"))
     assert (drawn.count, drawn.fps) == (6, 20.0)
     frames = list(drawn.frames(lambda error: pytest.fail(str(error))))
@@ -208,6 +209,23 @@ def test_each_video_counts_its_own_faces_and_a_bad_one_is_named(place):
     assert [row["video"] for row in rows] == ["v.mp4"] * 2 + ["w.mp4"] * 3
     assert float(rows[2]["x1"]) - float(rows[1]["x1"]) > 12
     assert err.splitlines()[0].startswith("error: bad.mp4: no video")
+
+
+def test_a_video_without_frames_stops_no_other(place):
+    writer = cv2.VideoWriter("whole.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 64))
+    for seed in range(5):
+        writer.write(noise(seed))
+    writer.release()
+    content = Path("whole.avi").read_bytes()
+    Path("bare.avi").write_bytes(content[: content.index(b"movi") + 20])
+    write_video("v.mp4", 2)
+    out, err = hpe("bare.avi", "v.mp4", "--draw", "d", code=1)
+    assert [row["video"] for row in table(out)] == ["v.mp4"] * 4
+    assert err.splitlines()[:2] == [
+        "error: bare.avi: damaged or cut off: 0 of 5 frames can be read",
+        "error: d/bare.mp4: not written, because it would have no frames",
+    ]
+    assert [path.name for path in Path("d").iterdir()] == ["v.mp4"]
 
 
 def test_smoothing_is_stronger_the_longer_its_time(place):
@@ -252,7 +270,7 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
         err = hpe("--camera", "2", "--out", "t.csv", "--draw", "d")[1]
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
         signal.signal(number, handler)
-    assert err == "2 frames, 4 faces, 0 unreadable\n"
+    assert err == "frames: 2, faces: 4, unreadable: 0\n"
     rows = table(Path("t.csv").read_text())
     assert [row["frame"] for row in rows] == ["0", "0", "1", "1"]
     assert rows[0]["video"] == "camera2"
@@ -300,7 +318,7 @@ def test_as_a_program(place):
     assert len(json.loads(done.stdout)) == 2
     assert done.stderr.splitlines() == [
         "error: absent.png: no such file",
-        "1 images, 2 faces, 1 unreadable",
+        "images: 1, faces: 2, unreadable: 1",
     ]
     done = run("predict")
     assert (done.returncode, done.stdout) == (2, "")

@@ -58,7 +58,7 @@ class Tally:
         tqdm.write(f"error: {' '.join(str(error).split())}", file=sys.stderr)
 
     def __str__(self) -> str:
-        return f"{self.read} {self.kind}, {self.faces} faces, {self.unreadable} unreadable"
+        return f"{self.kind}: {self.read}, faces: {self.faces}, unreadable: {self.unreadable}"
 
 
 @dataclass
@@ -96,10 +96,9 @@ class VideoRun:
         for path, target in self.drawn.items():
             try:
                 video = self.camera or open_video(path)
+                yield from self._rows_of(video, target, head_pose)
             except InputError as error:
                 self.tally.complain(error)
-            else:
-                yield from self._rows_of(video, target, head_pose)
 
     def _rows_of(self, video: Video, target: Path | None, head_pose: HeadPose) -> Iterator[Row]:
         frames = video.frames(self.tally.complain)

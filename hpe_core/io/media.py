@@ -28,7 +28,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 Complain = Callable[[InputError], None]
 
-_IN_FLIGHT = 8  # images read ahead
+_IN_FLIGHT = 4  # images read ahead: of a gigabyte, where they are as large as they may be
 _FPS = 25.0  # where a camera does not know its own
 _WHOLE = 0.9  # of the frames that a video's header promises, often as an estimate
 
@@ -129,7 +129,9 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
             yield write
             writer.release()
             found = cv2.VideoCapture(str(inner), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
-            if found != written or not written:
+            if not written:
+                raise InputError(f"{path}: not written, because it would have no frames")
+            if found != written:
                 raise InputError(f"{path}: {found:.0f} of {written} frames written: a full disk?")
             inner.replace(temporary)
         finally:
