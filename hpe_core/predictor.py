@@ -76,7 +76,7 @@ class HeadPose:
         detector: Detector | None,
         device: str,
     ) -> None:
-        self.detector, self.device, self.spec = detector, torch.device(device), network.spec
+        self.detector, self.device, self.spec = detector, _device(device), network.spec
         self._crop, self._boxes = crop, boxes
         self._network = folded(network).to(self.device)
 
@@ -92,7 +92,7 @@ class HeadPose:
         detector: a YOLOv5 export (.onnx); None takes the one that found the network's training
         faces, where it still lies where it did. Thresholds and shape of the boxes are those of the
         training. device: of torch. Raises InputError where a file is missing, damaged, or does not
-        say how its faces were cut.
+        say how its faces were cut, and for a device that is not there.
         """
         path = Path(network)
         net, metadata = load_network(path)
@@ -195,6 +195,16 @@ def _detector(
         )
     settings = {name: boxes[name] for name in ("input_px", "score", "nms_iou", "border")}
     return Detector(chosen, **settings)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises them all
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"device {name!r} cannot be used here: {reason}") from None
+    return device
 
 
 def _pixels(image: AnyImage) -> Pixels:

@@ -64,7 +64,7 @@ def test_declared_params_are_the_sections_that_the_stage_loads(name, stage):
     assert declared == loaded - {"compute"}, name
 
 
-LAYERS = {"pure": 0, "io": 1, "predictor": 2, "pipeline": 3}
+LAYERS = {"pure": 0, "io": 1, "predictor": 2, "cli": 3, "pipeline": 4}
 
 
 def layer(module: str) -> int:
@@ -72,6 +72,8 @@ def layer(module: str) -> int:
         return LAYERS["pipeline"]
     if module == "hpe_core.predictor":
         return LAYERS["predictor"]
+    if module.startswith("hpe_core.cli"):
+        return LAYERS["cli"]
     return LAYERS["io" if module.startswith("hpe_core.io") else "pure"]
 
 

@@ -1,0 +1,5 @@
+"""`python -m hpe_core.cli` is `hpe`."""
+
+from hpe_core.cli.app import main
+
+main()

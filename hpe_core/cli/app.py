@@ -1,0 +1,66 @@
+"""The command `hpe`. A command imports torch and the like only when it runs: `--help` is quick."""
+
+import signal
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from hpe_core.cli.convert import convert
+from hpe_core.cli.data import data
+from hpe_core.cli.doctor import doctor
+from hpe_core.cli.predict import predict
+from hpe_core.errors import InputError
+
+
+class _OneLine(TyperGroup):
+    """Every error is one line on stderr, as a stage's is.
+
+    Exit codes: 1 for what an input is to blame for, 2 for a wrong command line, 130 for Ctrl-C and
+    SIGTERM. Anything else is our defect and keeps its traceback.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> None:  # type: ignore[override]
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except TyperException as error:
+            message = error.format_message() if hasattr(error, "format_message") else error
+            _end(f"{message} `hpe --help` and `hpe COMMAND --help` say more.", 2)
+        except (InputError, OSError) as error:
+            _end(str(error), 1)
+        sys.exit(code)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            raise  # Typer's exit code for it is 130
+
+
+def _end(message: str, code: int) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+app = typer.Typer(
+    cls=_OneLine,
+    help="Head poses: of the faces in your images and videos, and between conventions.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text, which pipes and narrow terminals show as it is
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+app.command()(predict)
+app.command(context_settings={"ignore_unknown_options": True})(convert)  # negative numbers
+app.command()(data)
+app.command()(doctor)
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app(prog_name="hpe")

@@ -1,0 +1,43 @@
+"""`hpe doctor`: does this installation work, on this machine, with this network?"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_MARKS = {"ok": "ok     ", "skipped": "skipped", "failed": "FAILED "}
+
+
+def doctor(
+    *,
+    network: Annotated[
+        Path | None, typer.Option(help="A trained network, .safetensors, to be tried.")
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="YOLOv5 export, .onnx.  [default: the one of the network's training]"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    image: Annotated[
+        Path | None, typer.Option(help="A picture of a face.  [default: a drawn one of known pose]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One array, a check each.")] = False,
+) -> None:
+    """Check packages, devices, detector and network, and find one face.
+
+    The face that comes with the program is drawn; a detector of photographs finds it, too, and its
+    pose must come out within 20°. A picture of your own must only have a face. What is not given is
+    skipped. The exit code is 1 if anything failed.
+    """
+    from hpe_core.cli import _checked  # torch takes seconds
+
+    checks = []
+    for check in _checked.checks(network, detector, device, image):
+        checks.append(check)
+        if not as_json:
+            print(f"{_MARKS[check.state]}  {check.name}: {' '.join(check.found.split())}")
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=1))
+    raise typer.Exit(any(check.state == "failed" for check in checks))

@@ -1,0 +1,80 @@
+"""`hpe predict`: images, folders, videos or a camera → a table of faces, and pictures of them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def predict(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH", help="Images, folders of images, or videos.", show_default=False
+        ),
+    ] = None,
+    *,
+    network: Annotated[Path, typer.Option(help="A trained network, .safetensors.")],
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="YOLOv5 export, .onnx.  [default: the one of the network's training]"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the table, or a folder for predictions.FORMAT.  [default: stdout]"
+        ),
+    ] = None,
+    form: Annotated[
+        Literal["csv", "json", "parquet"] | None,
+        typer.Option("--format", help="Of the table.  [default: as --out ends, or csv]"),
+    ] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write each image or video with boxes and axes."),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Folders in folders, too.")
+    ] = False,
+    camera: Annotated[
+        int | None, typer.Option(help="A live camera, from 0, instead of PATHs, until Ctrl-C.")
+    ] = None,
+    smooth: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Of a video: the exponential mean of each face's rotations."
+        ),
+    ] = None,
+) -> None:
+    """Find faces and tell their poses, as a table with a row for each.
+
+    Angles, in degrees, are pitch (positive: down), yaw (positive: to the left of the image) and
+    roll (positive: clockwise); std_…: how sure the network is. Boxes are in pixels. Faces of an
+    image are numbered from the surest; in a video a face keeps its number from frame to frame.
+
+    What cannot be read is named on stderr, the rest goes on, and the exit code is 1.
+    """
+    if bool(paths) == (camera is not None):
+        raise typer.BadParameter("give PATHs or --camera, and not both.")
+    if smooth is not None and not smooth > 0:
+        raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
+    form = form or _format_of(out)
+    if form == "parquet" and out is None:
+        raise typer.BadParameter("parquet is no text: give --out a file.")
+    if out is not None and out.is_dir():
+        out = out / f"predictions.{form}"
+    from hpe_core.cli import _predicted  # torch takes seconds
+
+    sources = _predicted.sources_of(paths or [], recursive)
+    run = _predicted.run_of(sources, camera, draw, smooth)
+    rows = run.rows(_predicted.HeadPose.load(network, detector, device))
+    _predicted.write_rows(rows, run.columns, form, out or sys.stdout)
+    print(run.tally, file=sys.stderr)
+    raise typer.Exit(run.tally.unreadable > 0)
+
+
+def _format_of(out: Path | None) -> Literal["csv", "json", "parquet"]:
+    suffix = out.suffix if out else ""
+    return "json" if suffix == ".json" else "parquet" if suffix == ".parquet" else "csv"

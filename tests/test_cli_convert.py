@@ -1,0 +1,87 @@
+"""`hpe convert`: numbers on the command line, tables through it, errors in one line."""
+
+import io
+import re
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from hpe_core.cli.app import app
+from hpe_core.conventions import CONVENTIONS
+
+
+def hpe(source: str, target: str, *values: str, given: str = "", code: int = 0):
+    """→ stdout, stderr."""
+    arguments = ["convert", "--from", source, "--to", target, *values]
+    result = CliRunner().invoke(app, arguments, input=given)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.stderr
+    return result.stdout, result.stderr
+
+
+def test_numbers_negative_ones_too():
+    assert hpe("pyr", "quaternion", "-90", "0", "0") == ("-0.707106781 0.0 0.0 0.707106781\n", "")
+    assert hpe("pyr", "XYZ", "-.5", "-1e1", "3") == ("-0.5 -10.0 3.0\n", "")
+    assert hpe("AFLW", "pyr", "0", "0", "0")[0] == "0.0 0.0 0.0\n", "no minus zero"
+
+
+def test_of_a_table_only_the_pose_changes():
+    given = 'image,face,pitch,yaw,roll,std_yaw\n007,1,0.0,0,90,1.50\n"a,b",,1,2,3,\n'
+    out = hpe("pyr", "rotvec", given=given)[0]
+    rows = out.splitlines()
+    assert rows[0] == "image,face,rx,ry,rz,std_yaw"
+    assert rows[1] == "007,1,0.0,0.0,1.570796327,1.50"
+    assert rows[2].startswith('"a,b",,') and rows[2].endswith(",")
+    back = pd.read_csv(io.StringIO(hpe("rotvec", "pyr", given=out)[0]))
+    assert back[["pitch", "yaw", "roll"]].to_numpy().round(6).tolist() == [[0, 0, 90], [1, 2, 3]]
+
+
+def test_the_columns_stand_where_the_first_one_stood():
+    given = "roll,a,pitch,b,yaw\n3,x,1,y,2\n"
+    assert hpe("pyr", "XYZ", given=given)[0] == "a,angle1,angle2,angle3,b\nx,1.0,2.0,3.0,y\n"
+
+
+def test_a_table_without_rows():
+    assert hpe("pyr", "quaternion", given="i,pitch,yaw,roll\n")[0] == "i,qx,qy,qz,qw\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "message"),
+    [
+        pytest.param(["pyr", "euler"], "", "no convention 'euler'; expected one of pyr, ", id="to"),
+        pytest.param(["deg", "pyr"], "", "no convention 'deg'", id="from"),
+        pytest.param(
+            ["pyr", "matrix", "1", "2"], "", "2 numbers, expected pitch, yaw, roll", id="2"
+        ),
+        pytest.param(
+            ["pyr", "matrix", "1", "2", "--x"], "", "expected numbers: .*'--x'", id="text"
+        ),
+        pytest.param(["pyr", "matrix", "1", "2", "nan"], "", "row 1: expected numbers", id="nan"),
+        pytest.param(["pyr", "matrix"], "", "stdin: cannot be read as csv", id="nothing"),
+        pytest.param(
+            ["pyr", "matrix"], "yaw,roll\n1,2\n", "stdin: no column pitch; found", id="few"
+        ),
+        pytest.param(
+            ["pyr", "matrix"], "pitch,yaw,roll\n1,2,\n", "row 1: expected num", id="empty"
+        ),
+        pytest.param(
+            ["pyr", "rotvec"], "pitch,yaw,roll,rx\n1,2,3,4\n", "column rx already", id="two"
+        ),
+        pytest.param(
+            ["rotvec", "pyr"], "rx,ry,rz\n1,2,3\n1,2\n", "row 2: expected num", id="short"
+        ),
+    ],
+)
+def test_errors_are_one_line(arguments, given, message):
+    out, err = hpe(*arguments, given=given, code=1)
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert re.search(message, err)
+
+
+def test_help_names_every_convention():
+    text = CliRunner().invoke(app, ["convert", "--help"]).stdout
+    assert not [name for name in CONVENTIONS if len(name) > 3 and name not in text]
+    assert "\n  quaternion  qx, qy, qz, qw\n" in text, "a column, not a paragraph"

@@ -1,0 +1,131 @@
+"""`hpe data`: corpora that are there, incomplete, damaged or missing, beside what is published."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from tiny_corpora import write_300w_lp, write_aflw2000
+from typer.testing import CliRunner
+
+from hpe_core.cli._corpora import PUBLISHED
+from hpe_core.cli.app import app
+from hpe_core.io.annotations import READERS
+
+ROOT = Path(__file__).parents[1]
+MINE = {"reader": "300W_LP", "split_by": "mine"}
+
+
+@pytest.fixture
+def params(tmp_path):
+    """A function that writes a params file with these datasets and a detector; → its path."""
+    (tmp_path / "d.onnx").touch()
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+    def write(datasets, **boxes) -> Path:
+        content["data"]["root"] = str(tmp_path)
+        content["datasets"] = datasets
+        content["boxes"] |= {"path": str(tmp_path / "d.onnx"), **boxes}
+        (tmp_path / "p.yaml").write_text(yaml.safe_dump(content))
+        return tmp_path / "p.yaml"
+
+    return write
+
+
+def hpe(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
+    """→ stdout, stderr."""
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.stdout + result.stderr
+    return result.stdout, result.stderr
+
+
+def rows(path: Path, code: int = 0) -> dict[str, dict[str, str | int]]:
+    return {row["name"]: row for row in json.loads(hpe("--params", path, "--json", code=code)[0])}
+
+
+def test_what_is_there_is_counted_beside_what_is_published(params, tmp_path):
+    write_300w_lp(tmp_path / "mine")
+    whole = len(READERS["300W_LP"](tmp_path / "mine"))
+    next((tmp_path / "mine").glob("*/*.mat")).write_bytes(b"junk")
+    found = rows(params({"mine": MINE}))
+    assert found["mine"] == {
+        "name": "mine",
+        "state": "found",
+        "path": f"{tmp_path}/mine",
+        "layout": "{AFW,HELEN,IBUG,LFPW}{,_Flip}/NAME.jpg + NAME.mat",
+        "found": f"{whole - 1} faces, 1 that cannot be read",
+        "faces": whole - 1,
+        "skipped": 1,
+        "published_faces": 122_450,
+        "source": PUBLISHED["300W_LP"].source,
+    }
+    assert found["boxes"]["state"] == "found"
+
+
+def test_text_for_humans(params, tmp_path):
+    write_aflw2000(tmp_path / "AFLW2000")
+    datasets = {"AFLW2000": {"reader": "AFLW2000", "split_by": "AFLW2000"}, "mine": MINE}
+    lines = hpe("--params", params(datasets), code=1)[0].splitlines()
+    assert [line.split(": ")[:2] for line in lines if line[0] != " "] == [
+        ["AFLW2000", "found"],
+        ["mine", "missing"],
+        ["boxes", "found"],
+    ]
+    assert lines[1] == f"    expected  {tmp_path}/AFLW2000: imageNNNNN.jpg + imageNNNNN.mat"
+    assert lines[2].startswith("    published 2,000 faces. It is published by the authors of 3DDFA")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_missing_corpus_is_the_readers_own_message(params, tmp_path, reader):
+    found = rows(params({"x": {"reader": reader, "split_by": "x"}}), code=1)["x"]
+    assert found["state"] == "missing"
+    assert found["faces"] == 0
+    assert found["found"].startswith("no corpus: looked for ")
+    assert found["source"] in found["found"]
+    assert f"{tmp_path}/x, which does not exist" in found["found"]
+
+
+def test_a_corpus_of_which_nothing_can_be_read_is_missing(params, tmp_path):
+    write_aflw2000(tmp_path / "x")
+    for file in (tmp_path / "x").glob("*.mat"):
+        file.write_bytes(b"junk")
+    found = rows(params({"x": {"reader": "AFLW2000", "split_by": "x"}}), code=1)["x"]
+    assert (found["state"], found["faces"]) == ("missing", 0)
+    assert found["skipped"] > 0
+
+
+@pytest.mark.parametrize(
+    ("boxes", "state"),
+    [
+        pytest.param({}, "found", id="detector"),
+        pytest.param({"path": "absent.onnx"}, "missing", id="no detector"),
+        pytest.param({"source": "published"}, "missing", id="a file for the published boxes"),
+        pytest.param({"source": "published", "path": str(ROOT)}, "found", id="published"),
+        pytest.param({"path": str(ROOT)}, "missing", id="a folder for a detector"),
+    ],
+)
+def test_boxes(params, tmp_path, boxes, state):
+    write_aflw2000(tmp_path / "x")
+    path = params({"x": {"reader": "AFLW2000", "split_by": "x"}}, **boxes)
+    assert rows(path, code=state == "missing")["boxes"]["state"] == state
+
+
+def test_counts_are_those_of_the_paper():
+    """counts.csv, where the training and test sets of a protocol make up the corpus."""
+    counts = pd.read_csv(ROOT / "data/published/counts.csv").set_index(["protocol", "role"])
+    assert PUBLISHED["BIWI"].faces == counts.loc["p3", "faces"].sum() + 1
+    for protocol, role, reader in (("p1", "train", "300W_LP"), ("p2", "test", "AFLW2000")):
+        assert counts.loc[(protocol, role), "note"].startswith(
+            f"{PUBLISHED[reader].faces} before the filter"
+        )
+    notes = counts.loc["p2", "note"].str.extract(r"^(\d+) before")[0].astype(int)
+    assert PUBLISHED["AFLW"].faces == notes.sum()
+
+
+def test_errors_are_one_line(tmp_path):
+    out, err = hpe("--params", tmp_path / "absent.yaml", code=1)
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert "absent.yaml: cannot be read" in err

@@ -1,0 +1,356 @@
+"""`hpe predict`: tables and pictures are HeadPose's, errors are one line, exit codes are right."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from test_predictor import BOXES, CROP, FOUND, student
+from tiny_onnx import write_network
+from typer.testing import CliRunner
+
+from hpe_core.cli import _predicted
+from hpe_core.cli.app import app, main
+from hpe_core.io import media
+from hpe_core.io.checkpoints import save_network
+from hpe_core.io.tables import read_table
+from hpe_core.overlay import draw_face
+from hpe_core.predictor import HeadPose
+
+COLUMNS = "face,x1,y1,x2,y2,score,pitch,yaw,roll,std_pitch,std_yaw,std_roll"
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A folder, the current one, with a network, a detector of two faces, and images i/a.png …"""
+    rows = np.zeros((84, 5), np.float32)
+    for at, (x1, y1, x2, y2, score) in enumerate(FOUND):
+        rows[at] = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, score]
+    write_network(tmp_path / "d.onnx", rows.T.copy())
+    rules = {"crop": CROP, "boxes": {**BOXES, "path": str(tmp_path / "d.onnx"), "scale": 2.0}}
+    save_network(student(), tmp_path / "n.safetensors", "resnet8", (16, 16), rules)
+    (tmp_path / "i" / "deep").mkdir(parents=True)
+    for seed, name in enumerate(("b.PNG", "a.png", "deep/a.png")):
+        Image.fromarray(noise(seed)).save(tmp_path / "i" / name)
+    (tmp_path / "i" / "notes.txt").write_text("no image")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+def write_video(path: str, frames: int = 6) -> None:
+    with media.video_writer(Path(path), 20.0) as write:
+        for seed in range(frames):
+            write(noise(seed))
+
+
+def hpe(*arguments: str, code: int = 0):
+    """→ stdout, stderr."""
+    options = [] if "--network" in arguments else ["--network", "n.safetensors"]
+    result = CliRunner().invoke(app, ["predict", *arguments, *options])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.stderr
+    return result.stdout, result.stderr
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_the_table_is_what_head_pose_says(place):
+    out, err = hpe("i/b.PNG", "i/a.png")
+    assert out.splitlines()[0] == f"image,{COLUMNS}"
+    rows = table(out)
+    assert [(row["image"], row["face"]) for row in rows] == [
+        *[("i/b.PNG", "1"), ("i/b.PNG", "2"), ("i/a.png", "1"), ("i/a.png", "2")]
+    ]
+    head_pose = HeadPose.load("n.safetensors")
+    faces = [face for image in ("i/b.PNG", "i/a.png") for face in head_pose.predict(image)]
+    for row, face in zip(rows, faces, strict=True):
+        expected = [*face.bbox_xyxy, face.score, *face.pyr_deg, *face.std_deg]
+        assert [float(row[name]) for name in COLUMNS.split(",")[1:]] == pytest.approx(
+            expected, abs=1e-3
+        )
+    assert err == "images: 2, faces: 4, unreadable: 0\n"
+
+
+def test_json_is_one_array_of_the_same_numbers(place):
+    rows = json.loads(hpe("i/a.png", "--format", "json")[0])
+    for row, same in zip(rows, table(hpe("i/a.png")[0]), strict=True):
+        assert {name: str(value) for name, value in row.items()} == same
+    assert isinstance(rows[0]["face"], int)
+
+
+def test_a_folder_is_its_images_in_order_and_deeper_ones_if_asked(place):
+    assert [row["image"] for row in table(hpe("i")[0])][::2] == ["i/a.png", "i/b.PNG"]
+    deep = [row["image"] for row in table(hpe("i", "--recursive")[0])][::2]
+    assert deep == ["i/a.png", "i/b.PNG", "i/deep/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        pytest.param(["--out", "t.csv"], "t.csv", id="csv"),
+        pytest.param(["--out", "t.json"], "t.json", id="json"),
+        pytest.param(["--out", "t.parquet"], "t.parquet", id="parquet"),
+        pytest.param(["--out", "t", "--format", "json"], "t", id="format before name"),
+        pytest.param(["--out", ".", "--format", "parquet"], "predictions.parquet", id="folder"),
+    ],
+)
+def test_out(place, options, file):
+    expected = pd.DataFrame(json.loads(hpe("i", "--format", "json")[0]))
+    assert hpe("i", *options)[0] == ""
+    read = {"csv": pd.read_csv, "json": pd.read_json, "": pd.read_json, "parquet": read_table}
+    found = read[Path(file).suffix.removeprefix(".")](Path(file))
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+    assert not list(place.glob(".*")), "nothing temporary is left"
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_images_without_faces_make_an_empty_table(place, form):
+    write_network(place / "none.onnx", np.zeros((5, 84), np.float32))
+    err = hpe("i/a.png", "--detector", "none.onnx", "--out", f"t.{form}")[1]
+    assert err == "images: 1, faces: 0, unreadable: 0\n"
+    if form == "csv":
+        assert Path("t.csv").read_text() == f"image,{COLUMNS}\n"
+    elif form == "json":
+        assert json.loads(Path("t.json").read_text()) == []
+    else:
+        assert list(read_table(Path("t.parquet"))) == ["image", *COLUMNS.split(",")]
+
+
+def test_what_is_unreadable_is_named_and_the_rest_goes_on(place):
+    (place / "i" / "aa.jpg").write_bytes(b"junk")
+    out, err = hpe("i", "absent.jpg", code=1)
+    assert [row["image"] for row in table(out)][::2] == ["i/a.png", "i/b.PNG"]
+    first, second, last = err.splitlines()
+    assert first.startswith("error: i/aa.jpg: no JPEG, PNG")
+    assert second == "error: absent.jpg: no such file"
+    assert last == "images: 2, faces: 4, unreadable: 2"
+
+
+def test_pictures_are_named_after_their_images_and_show_their_faces(place):
+    hpe("i", "--recursive", "--draw", "d")
+    drawn = {path.relative_to("d").as_posix() for path in Path("d").rglob("*.*")}
+    assert drawn == {"a.png", "b.png", "deep/a.png"}
+    expected = noise(1)
+    faces = HeadPose.load("n.safetensors").predict("i/a.png")
+    for number, face in ((2, faces[1]), (1, faces[0])):
+        expected = draw_face(expected, face.bbox_xyxy, face.pyr_deg, number)
+    np.testing.assert_array_equal(np.asarray(Image.open("d/a.png")), expected)
+
+
+def test_no_picture_takes_the_place_of_another_or_of_its_source(place):
+    before = (place / "i" / "a.png").read_bytes()
+    assert (
+        "i/a.png: its picture i/a.png would take the place of i/a.png's"
+        in hpe("i", "--draw", "i", code=1)[1]
+    )
+    assert (
+        "deep/a.png: its picture d/a.png would take"
+        in hpe("i/a.png", "i/deep/a.png", "--draw", "d", code=1)[1]
+    )
+    assert (place / "i" / "a.png").read_bytes() == before
+
+
+def test_a_video_has_frames_times_and_tracks(place):
+    write_video("v.mp4")
+    out, err = hpe("v.mp4", "--draw", "d")
+    assert out.splitlines()[0] == f"video,frame,time_s,{COLUMNS}"
+    rows = table(out)
+    assert [row["frame"] for row in rows] == [str(n) for n in range(6) for _ in range(2)]
+    assert [row["time_s"] for row in rows][::2] == ["0.0", "0.05", "0.1", "0.15", "0.2", "0.25"]
+    assert [row["face"] for row in rows] == ["1", "2"] * 6
+    assert err == "frames: 6, faces: 12, unreadable: 0\n"
+    drawn = media.open_video(Path("d/v.mp4"))
+    assert (drawn.count, drawn.fps) == (6, 20.0)
+    frames = list(drawn.frames(lambda error: pytest.fail(str(error))))
+    sources = list(media.open_video(Path("v.mp4")).frames(lambda error: None))
+    face = rows[4]  # of frame 2
+    box, pose = (
+        [float(face[k]) for k in keys.split()] for keys in ("x1 y1 x2 y2", "pitch yaw roll")
+    )
+    expected = draw_face(sources[2].pixels, box, pose, 1)
+    y, x = np.nonzero((expected != sources[2].pixels).any(-1))
+    changed = np.abs(frames[2].pixels.astype(int) - expected)[y, x].mean()
+    unchanged = np.abs(frames[2].pixels.astype(int) - sources[2].pixels)[y, x].mean()
+    assert changed < unchanged / 2, "up to what the codec loses"
+
+
+def test_each_video_counts_its_own_faces_and_a_bad_one_is_named(place):
+    """The one face is to the right where the image is bright: in the second video."""
+    face, bright = np.zeros((2, 5, 84), np.float32)
+    face[:, 0], bright[0, 0] = [16, 32, 12, 12, 0.9], 32
+    write_network(place / "moves.onnx", face, bright)
+    write_video("v.mp4", 2)
+    with media.video_writer(Path("w.mp4"), 20.0) as write:
+        for _ in range(3):
+            write(np.full((64, 64, 3), 250, np.uint8))
+    Path("bad.mp4").write_bytes(b"junk")
+    out, err = hpe("v.mp4", "bad.mp4", "w.mp4", "--detector", "moves.onnx", code=1)
+    rows = table(out)
+    assert [row["face"] for row in rows] == ["1"] * 5
+    assert [row["video"] for row in rows] == ["v.mp4"] * 2 + ["w.mp4"] * 3
+    assert float(rows[2]["x1"]) - float(rows[1]["x1"]) > 12
+    assert err.splitlines()[0].startswith("error: bad.mp4: no video")
+
+
+def test_a_video_without_frames_stops_no_other(place):
+    writer = cv2.VideoWriter("whole.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 64))
+    for seed in range(5):
+        writer.write(noise(seed))
+    writer.release()
+    content = Path("whole.avi").read_bytes()
+    Path("bare.avi").write_bytes(content[: content.index(b"movi") + 20])
+    write_video("v.mp4", 2)
+    out, err = hpe("bare.avi", "v.mp4", "--draw", "d", code=1)
+    assert [row["video"] for row in table(out)] == ["v.mp4"] * 4
+    assert err.splitlines()[:2] == [
+        "error: bare.avi: damaged or cut off: 0 of 5 frames can be read",
+        "error: d/bare.mp4: not written, because it would have no frames",
+    ]
+    assert [path.name for path in Path("d").iterdir()] == ["v.mp4"]
+
+
+def test_smoothing_is_stronger_the_longer_its_time(place):
+    write_video("v.mp4")
+
+    def swings(*options) -> float:
+        faces = pd.DataFrame(table(hpe("v.mp4", *options)[0])).astype({"yaw": float})
+        return float(faces[faces["face"] == "1"]["yaw"].diff().abs().mean())
+
+    seen, calm, calmer = swings(), swings("--smooth", "0.1"), swings("--smooth", "10")
+    assert seen > 1.5 * calm > 3 * calmer
+
+
+def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatch):
+    class Camera:
+        """Ctrl-C comes with the third frame."""
+
+        frames = 0
+
+        def __init__(self, number):
+            assert number == 2
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def get(self, what):
+            return 0.0
+
+        def read(self):
+            self.frames += 1
+            if self.frames == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return self.frames < 9, noise(self.frames)
+
+        def release(self):
+            pass
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with monkeypatch.context() as patched:
+        patched.setattr(media.cv2, "VideoCapture", lambda n, *_: Camera(n) if n == 2 else real(n))
+        real = lambda name: type("Counted", (), {"get": lambda *_: 2.0})()  # noqa: E731
+        err = hpe("--camera", "2", "--out", "t.csv", "--draw", "d")[1]
+    for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+        signal.signal(number, handler)
+    assert err == "frames: 2, faces: 4, unreadable: 0\n"
+    rows = table(Path("t.csv").read_text())
+    assert [row["frame"] for row in rows] == ["0", "0", "1", "1"]
+    assert rows[0]["video"] == "camera2"
+    assert 0 <= float(rows[0]["time_s"]) < float(rows[2]["time_s"]) < 60
+    assert media.open_video(Path("d/camera2.mp4")).count == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param([], 2, "give PATHs or --camera", id="nothing"),
+        pytest.param(["i", "--camera", "0"], 2, "give PATHs or --camera", id="both"),
+        pytest.param(["i", "--format", "xml"], 2, "'xml' is not one of", id="format"),
+        pytest.param(["i", "--format", "parquet"], 2, "give --out a file", id="parquet on stdout"),
+        pytest.param(["v.mp4", "--smooth", "0"], 2, "expected seconds > 0", id="no time"),
+        pytest.param(["i", "--smooth", "1"], 1, "--smooth is for videos", id="smoothed images"),
+        pytest.param(["i", "v.mp4"], 1, "v.mp4: a video beside images", id="mixed"),
+        pytest.param(["empty"], 1, "empty: no image in this folder", id="empty folder"),
+        pytest.param(["i", "--network", "x"], 1, "x: no such network", id="network"),
+        pytest.param(["i", "--detector", "x"], 1, "x: no such detector", id="detector"),
+        pytest.param(["i", "--device", "gpu"], 1, "device 'gpu' cannot be used", id="device"),
+        pytest.param(["i", "--out", "n.safetensors/t.csv"], 1, "n.safetensors", id="out"),
+        pytest.param(["--camera", "97"], 1, "camera 97: OpenCV finds none", id="camera"),
+    ],
+)
+def test_errors_are_one_line(place, arguments, code, message):
+    Path("empty").mkdir()
+    out, err = hpe(*arguments, code=code)
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert code == 0 or out == "" or "--out" in arguments
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hpe_core.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, check=False, **options
+    )
+
+
+def test_as_a_program(place):
+    done = run("predict", "i/a.png", "absent.png", "--network", "n.safetensors", "--format=json")
+    assert done.returncode == 1
+    assert len(json.loads(done.stdout)) == 2
+    assert done.stderr.splitlines() == [
+        "error: absent.png: no such file",
+        "images: 1, faces: 2, unreadable: 1",
+    ]
+    done = run("predict")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: Missing option '--network'")
+
+
+def test_nobody_reads_on(place):
+    command = f"{sys.executable} -m hpe_core.cli predict i --network n.safetensors | true"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, env=environment
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    code = "import sys, hpe_core.cli.app; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert not {"torch", "cv2", "pandas", "numpy", "scipy"} & set(done.stdout.split())
+    assert "PATH" in CliRunner().invoke(app, ["predict", "--help"]).stdout
+
+
+def test_the_installed_script_is_the_program():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert EntryPoint("hpe", project["scripts"]["hpe"], "console_scripts").load() is main
+
+
+def test_the_driver_stops_with_ctrl_c(place, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_predicted, "sources_of", stopped)
+    assert hpe("i", code=130) == ("", "stopped\n")

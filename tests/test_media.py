@@ -1,0 +1,114 @@
+"""Images and videos in, drawn ones out: all of them, in order, whole, or named."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpe_core.errors import InputError, UnreadableFileError
+from hpe_core.io import media
+
+
+def grey(level: int, size_hw=(48, 64)) -> np.ndarray:
+    return np.full((*size_hw, 3), level, np.uint8)
+
+
+def write_video(path, frames, fps=20.0) -> None:
+    with media.video_writer(path, fps) as write:
+        for frame in frames:
+            write(frame)
+
+
+def read(path) -> tuple[media.Video, list[media.Frame], list[str]]:
+    complaints: list[str] = []
+    video = media.open_video(path)
+    frames = list(video.frames(lambda error: complaints.append(str(error))))
+    return video, frames, complaints
+
+
+def test_images_in_order_without_those_that_cannot_be_read(tmp_path):
+    for number in range(12):
+        Image.fromarray(grey(number)).save(tmp_path / f"{number:02d}.png")
+    (tmp_path / "03.png").write_bytes(b"junk")
+    (tmp_path / "07.png").unlink()
+    complaints = []
+    frames = list(
+        media.read_images([tmp_path / f"{n:02d}.png" for n in range(12)], complaints.append)
+    )
+    assert [frame.pixels[0, 0, 0] for frame in frames] == [0, 1, 2, 4, 5, 6, 8, 9, 10, 11]
+    assert [frame.source.name for frame in frames][3:5] == ["04.png", "05.png"]
+    assert [error.path.name for error in complaints] == ["03.png", "07.png"]
+
+
+def test_a_video_comes_back_with_its_rate_its_times_and_its_colours(tmp_path):
+    red, blue = grey(0), grey(0)
+    red[..., 0], blue[..., 2] = 250, 250
+    write_video(tmp_path / "v.mp4", [red, red, blue, blue, grey(90)])
+    video, frames, complaints = read(tmp_path / "v.mp4")
+    assert (video.fps, video.count, complaints) == (20.0, 5, [])
+    assert [frame.index for frame in frames] == list(range(5))
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+    assert np.abs(frames[0].pixels.astype(int) - red).max() < 12
+    assert np.abs(frames[3].pixels.astype(int) - blue).max() < 12
+
+
+def test_odd_sides_lose_a_row_and_a_column_and_nothing_else(tmp_path):
+    ramp = np.broadcast_to(np.arange(65, dtype=np.uint8)[None, :, None] * 3, (49, 65, 3)).copy()
+    write_video(tmp_path / "v.mp4", [ramp] * 3)
+    frames = read(tmp_path / "v.mp4")[1]
+    assert frames[0].pixels.shape == (48, 64, 3)
+    assert np.abs(frames[0].pixels.astype(int) - ramp[:48, :64]).max() < 12
+
+
+def test_what_is_no_video_is_named_by_us_alone(tmp_path, capfd):
+    (tmp_path / "v.mp4").write_bytes(b"x" * 1000)
+    with pytest.raises(UnreadableFileError, match=r"v\.mp4: no video, or none that"):
+        media.open_video(tmp_path / "v.mp4")
+    with pytest.raises(UnreadableFileError, match=r"absent\.mp4: no such file"):
+        media.open_video(tmp_path / "absent.mp4")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_video_that_is_cut_off_gives_its_frames_and_is_named(tmp_path):
+    path = tmp_path / "whole.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for seed in range(30):
+        pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        writer.write(pixels)
+    writer.release()
+    content = path.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: len(content) // 2])
+    assert read(path)[2] == []
+    _, frames, complaints = read(tmp_path / "cut.avi")
+    assert 10 < len(frames) < 20
+    assert complaints == [
+        f"{tmp_path}/cut.avi: damaged or cut off: {len(frames)} of 30 frames can be read"
+    ]
+
+
+def test_no_camera_is_one_line(capfd):
+    with pytest.raises(InputError, match="camera 97: OpenCV finds none"):
+        media.open_camera(97)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("when", ["raised", "unwritable", "empty"])
+def test_a_video_is_written_whole_or_not_at_all(tmp_path, when, monkeypatch):
+    if when == "unwritable":
+        monkeypatch.setattr(media.cv2.VideoWriter, "fourcc", lambda *_: -7)
+    with (
+        pytest.raises((InputError, KeyboardInterrupt)),
+        media.video_writer(tmp_path / "v.mp4", 20.0) as write,
+    ):
+        if when != "empty":
+            write(grey(1))
+        if when == "raised":
+            raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_png(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    media.write_png(pixels, tmp_path / "new" / "i.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "i.png")), pixels)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["i.png"]
