@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tiny_corpora import write_300w_lp, write_aflw2000
+from tiny_corpora import write_300w_lp, write_aflw2000, write_image
 from typer.testing import CliRunner
 
 from hpe_core.cli._corpora import PUBLISHED
@@ -63,6 +63,19 @@ def test_what_is_there_is_counted_beside_what_is_published(params, tmp_path):
         "source": PUBLISHED["300W_LP"].source,
     }
     assert found["boxes"]["state"] == "found"
+
+
+def test_a_corpus_of_ones_own(params, tmp_path):
+    (tmp_path / "own").mkdir()
+    write_image(tmp_path / "own/a.png")
+    (tmp_path / "own/faces.csv").write_text("image,pitch,yaw,roll\na.png,1,2,3\nb.png,1,2,3\n")
+    path = params({"own": {"reader": "table", "split_by": "own"}})
+    assert rows(path)["own"]["found"] == "1 faces, 1 that cannot be read"
+    assert "published" not in hpe("--params", path)[0]
+
+
+def test_every_reader_has_its_layout():
+    assert set(PUBLISHED) == set(READERS)
 
 
 def test_text_for_humans(params, tmp_path):

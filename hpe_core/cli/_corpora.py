@@ -7,7 +7,7 @@ from typing import Literal
 
 from hpe_core.errors import InputError
 from hpe_core.io.annotations import READERS
-from hpe_core.io.readers import aflw, biwi, landmarked
+from hpe_core.io.readers import aflw, biwi, landmarked, table
 from hpe_core.io.readers.common import Face
 from hpe_core.params.faces import Boxes
 from hpe_core.params.loading import Name, load
@@ -16,7 +16,7 @@ from hpe_core.params.protocols import Data, Dataset
 
 @dataclass(frozen=True)
 class Published:
-    """A corpus as its owners publish it. faces: before any filter."""
+    """A corpus as its owners publish it. faces: before any filter; 0 of one's own."""
 
     faces: int
     layout: str
@@ -31,6 +31,7 @@ PUBLISHED = {
     "AFLW2000": Published(2_000, "imageNNNNN.jpg + imageNNNNN.mat", landmarked.SOURCE),
     "AFLW": Published(24_383, "aflw.sqlite, data/flickr/{0,2,3}/imageNNNNN.{jpg,png}", aflw.SOURCE),
     "BIWI": Published(15_678, "hpdb/NN/frame_NNNNN_rgb.png + frame_NNNNN_pose.txt", biwi.SOURCE),
+    "table": Published(0, "faces.csv or faces.parquet, and the images it names", table.SOURCE),
 }
 
 
