@@ -292,9 +292,20 @@ def _epoch(
         mean_loss, mae = sums[:2] / sums[2]
         bar.set_postfix(loss=f"{mean_loss:.3f}", mae=f"{mae:.2f}", refresh=False)
         bar.update()
+    _check_finite(model, batch)
     own = torch.from_numpy(sums).float().to(fabric.device)
     loss_sum, mae_sum, faces = fabric.all_reduce(own, reduce_op="sum").tolist()
     return {"loss": loss_sum / faces, "mae": mae_sum / faces}
+
+
+def _check_finite(model: Any, batch: Batch) -> None:
+    """The last step, too, may have been one too far. Looks at the network as it will be used."""
+    model.eval()
+    with torch.no_grad():
+        losses, _ = model.module(batch)
+    model.train()
+    if not torch.isfinite(losses).all():
+        raise NonFiniteLossError(losses.sum().item(), batch["row"].tolist())
 
 
 def _next(stream: Any) -> Batch:

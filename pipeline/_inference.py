@@ -1,9 +1,11 @@
 """Running a network over a crops file on the machine at hand."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import lightning_fabric
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -55,7 +57,7 @@ def window_probs_of(
             f"{crops.path}: its margin is {crops.format.margin} pixels, but K = {windows.reach} is "
             "asked for; raise crop.margin"
         )
-    return each_window(
+    every = each_window(
         network,
         views or crops,
         rows,
@@ -65,3 +67,13 @@ def window_probs_of(
         compute.infer_batch,
         phi_deg,
     )
+    return (_finite(probs, crops.path) for probs in every)
+
+
+def _finite(probs: Tensor, crops: Path) -> Tensor:
+    if not torch.isfinite(probs).all():
+        raise InputError(
+            f"{crops}: a network answers with something else than probabilities: it is damaged by "
+            "its training; train it again with a lower learning rate"
+        )
+    return probs

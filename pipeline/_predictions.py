@@ -1,6 +1,6 @@
 """Predictions of all networks of a protocol, for the stages that measure them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hpe_core.bins import BinSpec
 from hpe_core.ensemble import CENTRE, Windows, average
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
+from hpe_core.io.files import sha256
 from hpe_core.params.learning import Ensemble
 from hpe_core.params.loading import load
 from hpe_core.params.machine import Compute
@@ -22,6 +23,7 @@ from hpe_core.params.protocols import Seeds, Students
 from hpe_core.predictions import ENTROPY_PYR, PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
 from hpe_core.uncertainty import distribution_std_deg, entropy
 from pipeline._inference import window_probs_of, windows_of
+from pipeline._lineage import check_cut, expect
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,22 @@ def candidates(params: Path, networks: Path) -> Iterator[Candidate]:
     for name, stem, windows in kinds:
         for seed in seeds:
             yield Candidate(name, seed, networks / f"{stem}-{seed}.safetensors", windows)
+
+
+def check_family(networks: Sequence[Candidate], crops: Crops) -> None:
+    """Raises InputError unless all were trained on the same crops, cut as these are, and each
+    student was taught by the base network of its own seed.
+    """
+    provenance = {each.path: load_network(each.path)[1]["provenance"] for each in networks}
+    bases = {each.seed: each.path for each in networks if each.name == "base"}
+    first = networks[0].path
+    for each in networks:
+        path, own = each.path, provenance[each.path]
+        check_cut(path, own, crops)
+        expect(path, own, "crops_sha256", provenance[first].get("crops_sha256"), f"as of {first}")
+        if each.name.startswith("kd-"):
+            base = bases[each.seed]
+            expect(path, own, "base_sha256", sha256(base), f"that of {base}")
 
 
 def predictions_of(

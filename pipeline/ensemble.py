@@ -26,6 +26,7 @@ from hpe_core.params.loading import load
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import faces_a_batch, window_probs_of, windows_of
+from pipeline._lineage import check_trained_on
 
 
 def main(*, params: Path, seed: int, crops: Path, network: Path, work: Path, targets: Path) -> None:
@@ -33,7 +34,8 @@ def main(*, params: Path, seed: int, crops: Path, network: Path, work: Path, tar
     rotate_deg = load(params, "augment", Augment).rotate_deg
     fabric, compute = start(params, grid.precision)
     source = Crops(crops)
-    base, _ = load_network(network)
+    base, metadata = load_network(network)
+    check_trained_on(network, metadata["provenance"], crops)
     windows = windows_of(grid)
     phi_deg = view_turns(len(source), views, rotate_deg, seed)
     rows = np.repeat(np.arange(len(source)), views)

@@ -27,7 +27,7 @@ from hpe_core.params.loading import load
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._predictions import candidates, predictions_of
+from pipeline._predictions import candidates, check_family, predictions_of
 
 
 def main(
@@ -50,7 +50,10 @@ def main(
     fabric, compute = start(params, settings.precision)
     source, factors = Crops(crops), read_csv(calibration)
     rows = np.arange(len(source))
-    chosen = list(candidates(params, networks))  # the sweep is the first one's
+    chosen = list(candidates(params, networks))
+    check_family(chosen, source)
+    swept_from = {"crops_sha256": sha256(crops), "base_sha256": sha256(chosen[0].path)}
+    swept = read_sweep(sweep, swept_from)
     parts = [predictions_of(each, source, rows, fabric, compute) for each in chosen]
     table = calibrated(pd.concat(parts, ignore_index=True), factors)
     write_table(table, predictions)
@@ -61,8 +64,7 @@ def main(
     write_csv(compare(table, pairs_of(table), rng), comparisons)
     write_json(evaluation.uncertainties(table, calibrated=not factors.empty), uncertainty)
     write_csv(evaluation.risk_curves(table), risk)
-    origin = {"crops_sha256": sha256(crops), "base_sha256": sha256(chosen[0].path)}
-    write_cells(*read_sweep(sweep, origin), source, cells)
+    write_cells(*swept, source, cells)
 
 
 def write_cells(

@@ -27,7 +27,7 @@ from hpe_core.params.results import Jitter
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import faces_a_batch, sampled_rows, window_probs_of, windows_of
-from pipeline._predictions import Candidate, candidates
+from pipeline._predictions import Candidate, candidates, check_family
 
 
 def main(*, params: Path, crops: Path, networks: Path, work: Path, jitter: Path) -> None:
@@ -58,6 +58,7 @@ def main(*, params: Path, crops: Path, networks: Path, work: Path, jitter: Path)
         return errors_of(each.name, jitters, np.concatenate(everything), source.pyr_deg[faces])
 
     every = list(candidates(params, networks))
+    check_family(every, source)
     inputs = {str(each.path): sha256(each.path) for each in every} | {"crops": sha256(crops)}
     computed_from = {
         **settings.model_dump(),

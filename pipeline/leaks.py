@@ -48,7 +48,11 @@ def main(
         )
     with atomic(checked) as temporary:
         temporary.write_text("photographs and subjects were compared\n")
-    print(f"{protocol}: found in training and test set: {words or 'nothing'}")
+    unknown = [name for name, kinds in found.items() if kinds["subject"] is None]
+    print(
+        f"{protocol}: found in training and test set: {words or 'nothing'}; subjects are not known "
+        f"of: {', '.join(unknown) or 'none'}"
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from hpe_core.params.results import Sweep
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import faces_a_batch, sampled_rows, window_probs_of
+from pipeline._lineage import check_cut
 
 
 def main(*, params: Path, crops: Path, network: Path, work: Path, sweep: Path) -> None:
@@ -30,7 +31,8 @@ def main(*, params: Path, crops: Path, network: Path, work: Path, sweep: Path) -
     fabric, compute = start(params, settings.precision)
     source = Crops(crops)
     rows = sampled_rows(len(source), settings.max_faces, settings.seed)
-    base, _ = load_network(network)
+    base, metadata = load_network(network)
+    check_cut(network, metadata["provenance"], source)
     offsets = offset_grid(settings.K_max, 1)
     windows = Windows(offsets)
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from hpe_core.calibration import scale_factors
 from hpe_core.evaluation import summaries
+from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import write_json
 from hpe_core.io.tables import write_csv
@@ -20,14 +21,18 @@ from hpe_core.params.loading import load
 from hpe_core.params.results import Evaluate
 from pipeline._cli import run
 from pipeline._compute import start
-from pipeline._predictions import candidates, predictions_of
+from pipeline._lineage import check_trained_on
+from pipeline._predictions import candidates, check_family, predictions_of
 
 
 def main(*, params: Path, crops: Path, networks: Path, metrics: Path, calibration: Path) -> None:
     fabric, compute = start(params, load(params, "evaluate", Evaluate).precision)
     source = Crops(crops)
     rows = np.flatnonzero(source.validation)
-    chosen = candidates(params, networks) if len(rows) else ()
+    chosen = list(candidates(params, networks)) if len(rows) else []
+    if chosen:
+        check_family(chosen, source)
+        check_trained_on(chosen[0].path, load_network(chosen[0].path)[1]["provenance"], crops)
     parts = [predictions_of(each, source, rows, fabric, compute) for each in chosen]
     table = pd.concat(parts) if parts else pd.DataFrame(columns=["network", "seed"])
     write_json(summaries(table), metrics)

@@ -560,14 +560,113 @@ def test_no_metric_depends_on(done, tmp_path, change, at_most):
         assert ours[name]["mae"] == pytest.approx(expected[name]["mae"], abs=at_most)
 
 
+def evaluation(done: Path, folder: Path, **changed: Path) -> None:
+    given = {"crops": done / "crops/test.h5", "networks": done / "models/p2"} | changed
+    evaluate.main(
+        params=done / "params.yaml", sweep=done / "sweep.h5", **given, **evaluated(folder),
+        calibration=done / "metrics/calibration/p2.csv", predictions=folder / "p.parquet",
+    )  # fmt: skip
+
+
+def resaved(path: Path, **provenance: object) -> None:
+    """The same network with another origin."""
+    network, metadata = load_network(path)
+    changed = metadata["provenance"] | provenance
+    save_network(network, path, metadata["backbone"], tuple(metadata["size_hw"]), changed)
+
+
+def other_seed(models: Path) -> None:
+    shutil.copy(models / "kd-resnet8-2.safetensors", models / "kd-resnet8-1.safetensors")
+
+
+def other_protocol(models: Path) -> None:
+    resaved(models / "base-2.safetensors", crops_sha256="c" * 64)
+
+
+def other_boxes(models: Path) -> None:
+    for path in models.iterdir():
+        boxes = load_network(path)[1]["provenance"]["boxes"]
+        resaved(path, boxes=boxes | {"scale": 1.5})
+
+
+def other_size(models: Path) -> None:
+    for path in models.iterdir():
+        crop = load_network(path)[1]["provenance"]["crop"]
+        resaved(path, crop=crop | {"height": 64})
+
+
+STRANGERS = pytest.mark.parametrize(
+    ("swap", "message"),
+    [
+        (other_seed, r"kd-resnet8-1\.safetensors: made with base_sha256 = .* of .*base-1"),
+        (other_protocol, r"base-2\.safetensors: made with crops_sha256 = 'ccc.* as of .*base-1"),
+        (
+            other_boxes,
+            r"base-1\.safetensors: made with scale = 1\.5, but 1\.0 is expected, as .*h5",
+        ),
+        (other_size, r"base-1\.safetensors: made with height = 64, but 32 is expected, as .*h5"),
+    ],
+)
+
+
+@STRANGERS
+@pytest.mark.parametrize("stage", ["evaluate", "validate", "jitter"])
+def test_networks_that_do_not_belong_together_are_refused(done, tmp_path, swap, message, stage):
+    models = tmp_path / "models"
+    shutil.copytree(done / "models/p2", models)
+    swap(models)
+    paths = {"params": done / "params.yaml", "networks": models}
+    with pytest.raises(InputError, match=message):
+        if stage == "evaluate":
+            evaluation(done, tmp_path, networks=models)
+        elif stage == "validate":
+            out = {"metrics": tmp_path / "m.json", "calibration": tmp_path / "c.csv"}
+            validate.main(**paths, **out, crops=done / "crops/train.h5")
+        else:
+            out = {"work": tmp_path / "work", "jitter": tmp_path / "j.csv"}
+            jitter.main(**paths, **out, crops=done / "crops/test.h5")
+    assert not (tmp_path / "p.parquet").exists()
+
+
+def test_crops_of_another_protocol_are_refused(done, tmp_path):
+    out = {"metrics": tmp_path / "m.json", "calibration": tmp_path / "c.csv"}
+    params, base = done / "params.yaml", done / "models/p2/base-1.safetensors"
+    as_png({}, Crops(done / "crops/train.h5"), tmp_path / "c.h5")
+    given = {"params": params, "crops": tmp_path / "c.h5"}
+    with pytest.raises(InputError, match=r"base-1.*: made with crops_sha256 = .* that of .*c\.h5"):
+        validate.main(**given, networks=done / "models/p2", **out)
+    with pytest.raises(InputError, match=r"base-1.*: made with crops_sha256 = .* that of .*c\.h5"):
+        ensemble.main(**given, seed=1, network=base, work=tmp_path / "w", targets=tmp_path / "t.h5")
+    resaved_base = tmp_path / "b.safetensors"
+    shutil.copy(base, resaved_base)
+    resaved(resaved_base, crop={})
+    with pytest.raises(InputError, match=r"b\.safetensors: made with .* = None"):
+        sweep.main(
+            params=params, crops=done / "crops/test.h5", network=resaved_base,
+            work=tmp_path / "w", sweep=tmp_path / "s.h5",
+        )  # fmt: skip
+
+
+def test_a_network_that_answers_nan_teaches_nobody(done, tmp_path):
+    path = done / "models/p2/base-1.safetensors"
+    network, metadata = load_network(path)
+    with torch.no_grad():
+        for parameter in network.parameters():  # finite, as a step too far leaves them
+            parameter.fill_(1e30)
+    save_network(network, tmp_path / "b.safetensors", "resnet8", (32, 32), metadata["provenance"])
+    with pytest.raises(InputError, match=r"train\.h5: a network answers with something else"):
+        ensemble.main(
+            params=done / "params.yaml", crops=done / "crops/train.h5", seed=1,
+            network=tmp_path / "b.safetensors", work=tmp_path / "w", targets=tmp_path / "t.h5",
+        )  # fmt: skip
+    assert not (tmp_path / "t.h5").exists()
+
+
 def test_a_sweep_of_other_crops_is_refused(done, tmp_path):
     as_png({}, Crops(done / "crops/test.h5"), tmp_path / "c.h5")
     with pytest.raises(InputError, match=r"sweep\.h5: made with crops_sha256 = "):
-        evaluate.main(
-            params=done / "params.yaml", crops=tmp_path / "c.h5", sweep=done / "sweep.h5",
-            networks=done / "models/p2", calibration=done / "metrics/calibration/p2.csv",
-            predictions=tmp_path / "p.parquet", **evaluated(tmp_path),
-        )  # fmt: skip
+        evaluation(done, tmp_path, crops=tmp_path / "c.h5")
+    assert not (tmp_path / "p.parquet").exists(), "checked too late"
 
 
 def test_the_tables_name_their_corpora(done):

@@ -150,6 +150,16 @@ def test_training_that_was_killed_ends_with_the_same_bytes(schedule, workers):
     assert torch.equal(again.regression_net.weight, whole.regression_net.weight)
 
 
+def test_a_last_step_that_goes_too_far_is_noticed():
+    """Its loss was finite; the next one would not be."""
+    network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
+    faces, saved = TrainingFaces(Arrays(8), np.arange(8), PLAIN), Kept()
+    with pytest.raises(NonFiniteLossError) as found:
+        fit(BaseTask(network), faces, 1, 8, 1e30, "constant", 5, cpu(), 0, saved)
+    assert sorted(found.value.rows) == list(range(8))
+    assert saved.load() is None, "the last good state is what was kept"
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_damaged_crop_is_one_line(monkeypatch, workers):
     def damaged(crops: Arrays, row: int) -> np.ndarray:
