@@ -26,7 +26,7 @@ test: check  ## lint, types and the whole test suite
 bench: demo  ## against the obvious programs and the limits: 40 minutes, idle machine
 	python -m tests.bench
 
-faults: .venv/.installed  ## 300 kills of stages, of pairs of processes and of dvc repro: 20 minutes
+faults: .venv/.installed  ## 300 kills of stages, of pairs of processes and of dvc repro: 16 minutes
 	PYTHONPATH=tests OMP_NUM_THREADS=1 python -m faults --kills 300
 
 fuzz: .venv/.installed .venv-fuzz/atheris  ## ten minutes of coverage-guided fuzzing for each reader

@@ -260,8 +260,11 @@ def test_two_repro_at_once(project, clone, tmp_path):
     while "Running stage" not in log.read_text():
         assert first.poll() is None
         time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGSTOP)
     second = run(clone, "dvc", "repro", BOXES)
-    assert second.returncode == 0 or "is busy, it is being blocked by" in second.stderr
+    os.killpg(first.pid, signal.SIGCONT)
+    assert second.returncode != 0
+    assert "is busy, it is being blocked by" in second.stderr
     assert first.wait(HANG) == 0
     check_repro(project, clone, [BOXES])
 
@@ -275,9 +278,9 @@ def test_a_stage_that_outlives_its_dvc(project, clone, tmp_path):
     os.killpg(process.pid, signal.SIGSTOP)
     process.kill()
     process.wait()
-    second = start_repro(clone, tmp_path / "second", [BOXES])
-    assert second.wait(HANG) != 0
+    code = start_repro(clone, tmp_path / "second", [BOXES]).wait(HANG)
     os.killpg(process.pid, signal.SIGCONT)
+    assert code != 0
     assert f"error: data/boxes/AFLW2000.parquet: {MAKING}" in (tmp_path / "second").read_text()
     while start_repro(clone, tmp_path / "third", [BOXES]).wait(HANG):
         assert MAKING in (tmp_path / "third").read_text()

@@ -57,7 +57,7 @@ def written(project: Project, name: str) -> list[str]:
 
 
 def test_a_full_disk(project):
-    """At every file that any stage writes, at its first byte, in the middle, at its last."""
+    """At every file that any stage writes: at its first byte, its middle or its last, by turns."""
     every = [(name, path) for name in project.stages for path in written(project, name)]
     for number, (name, path) in enumerate(every):
         saved, events = 0, project.whole[name].events
