@@ -96,10 +96,7 @@ class HeadPose:
         """
         path = Path(network)
         net, metadata = load_network(path)
-        try:
-            crop, boxes = (metadata["provenance"][name] for name in ("crop", "boxes"))
-        except KeyError as error:
-            raise InputError(f"{path}: does not say how faces are cut for it: {error}") from None
+        crop, boxes = cutting_rules(path, metadata)
         return cls(net, crop, boxes, _detector(path, boxes, detector), device)
 
     def predict(self, image: AnyImage, bbox_xyxy: ArrayLike | None = None) -> list[FacePose]:
@@ -180,6 +177,17 @@ class HeadPose:
                 "the network was trained on published boxes: give `load` a detector, or boxes"
             )
         return self.detector
+
+
+def cutting_rules(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How faces are cut for a network, and how their boxes are found and shaped.
+
+    metadata: as `load_network` gives it. Raises InputError where it does not say.
+    """
+    try:
+        return metadata["provenance"]["crop"], metadata["provenance"]["boxes"]
+    except KeyError as error:
+        raise InputError(f"{path}: does not say how faces are cut for it: {error}") from None
 
 
 def _detector(

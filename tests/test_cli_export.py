@@ -1,0 +1,207 @@
+"""`hpe export`: the file says what PyTorch says, explains itself, and is not written otherwise."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+from test_predictor import BOXES, CROP, SPEC, student
+from typer.testing import CliRunner
+
+from hpe_core.bins import BinSpec
+from hpe_core.cli import _exported
+from hpe_core.cli.app import app
+from hpe_core.cropping import rotated_window
+from hpe_core.errors import InputError
+from hpe_core.io import onnx_export
+from hpe_core.io.checkpoints import load_network, save_network
+from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
+from hpe_core.io.files import sha256
+from hpe_core.metrics import summary
+from hpe_core.networks import BaseNet
+from hpe_core.predictor import HeadPose
+from hpe_core.training import seeded
+
+FORMAT = CropFormat(16, 16, 2, "enlarged", "replicate", "raw", 95)
+
+
+def save(network, path: Path, **provenance) -> Path:
+    rules = {"crop": CROP, "boxes": {**BOXES, "source": "published"}, **provenance}
+    save_network(network, path, "resnet8", (16, 16), rules)
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    return save(student(), tmp_path_factory.mktemp("student") / "n.safetensors")
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory) -> Path:
+    return write(tmp_path_factory.mktemp("crops") / "c.h5", FORMAT, 9)
+
+
+def write(path: Path, crop_format: CropFormat, faces: int) -> Path:
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame(rng.uniform(-40, 40, (faces, 3)), columns=["pitch", "yaw", "roll"])
+    table = table.assign(face_id=table.index.astype(str), group="g", validation=False)
+    images = rng.integers(0, 256, (faces, *crop_format.shape), dtype=np.uint8)
+    write_crops(path, table, (encode(image, crop_format) for image in images), crop_format, {})
+    return path
+
+
+def hpe(*arguments, code: int = 0) -> str:
+    """→ stdout, or the one line of an error."""
+    result = CliRunner().invoke(app, ["export", *map(str, arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.stdout + result.stderr
+    assert not code or (result.stdout, result.stderr.count("\n")) == ("", 1)
+    return result.stderr if code else result.stdout
+
+
+@pytest.fixture(scope="module")
+def exported(network) -> tuple[Path, str]:
+    """The file, and what was said of it."""
+    out = network.with_suffix(".onnx")
+    return out, hpe(network, "--out", out)
+
+
+def run(path: Path, faces: np.ndarray) -> list[np.ndarray]:
+    return onnxruntime.InferenceSession(path).run(None, {"images": faces})
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_it_says_what_head_pose_says_of_the_same_faces(network, exported, batch):
+    faces = np.random.default_rng(1).integers(0, 256, (batch, 16, 16, 3), dtype=np.uint8)
+    pyr_deg, std_deg, probs = run(exported[0], faces)
+    assert pyr_deg.dtype == std_deg.dtype == probs.dtype == np.float32
+    assert probs.shape == (batch, 3, SPEC.n_bins)
+    head_pose = HeadPose.load(network)
+    for at, face in enumerate(faces):
+        (expected,) = head_pose.predict(face, [[0, 0, 16, 16]])
+        np.testing.assert_allclose(pyr_deg[at], expected.pyr_deg, atol=1e-3)
+        np.testing.assert_allclose(std_deg[at], expected.std_deg, atol=1e-3)
+    np.testing.assert_allclose(probs.sum(-1), 1, atol=1e-5)
+
+
+def test_of_a_base_network_the_smallest_bins_predict(tmp_path):
+    base = seeded(lambda: BaseNet("resnet8", [BinSpec(9.0), SPEC]), 1)
+    hpe(save(base, tmp_path / "b.safetensors"), "--out", tmp_path / "b.onnx")
+    faces = _exported.sample_images((16, 16))
+    pyr_deg, _, probs = run(tmp_path / "b.onnx", faces)
+    assert probs.shape[-1] == SPEC.n_bins
+    expected, _ = onnx_export.torch_angles(base.eval(), faces)
+    np.testing.assert_allclose(pyr_deg, expected, atol=1e-3)
+
+
+def test_what_is_said(exported):
+    first, parity = exported[1].splitlines()
+    assert first.startswith(f"{exported[0]}: opset 18, uint8 RGB (batch, 16, 16, 3), ")
+    found = re.fullmatch(r"parity: at most (\S+)° off PyTorch, on 18 images", parity)
+    assert 0 < float(found[1]) < 1e-3
+
+
+def test_the_file_explains_itself(network, exported):
+    model = onnx.load(exported[0])
+    assert [entry.version for entry in model.opset_import] == [18]
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    assert "R = Rx(pitch) Ry(yaw) Rz(roll)" in found.pop("convention")
+    assert json.loads(found.pop("bins")) == {"bin_deg": 3.0, "n_bins": 66, "theta_deg": 99.0}
+    assert json.loads(found.pop("crop")) == CROP
+    assert json.loads(found.pop("boxes")) == {**BOXES, "source": "published"}
+    names = {"source": "n.safetensors", "source_sha256": sha256(network), "opset": "18"}
+    assert found == names
+
+
+def test_it_says_nothing_of_this_machine(exported):
+    assert b".py" not in exported[0].read_bytes()
+
+
+def test_the_same_network_gives_the_same_bytes_and_another_opset_others(
+    network, exported, tmp_path
+):
+    hpe(network, "--out", tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == exported[0].read_bytes()
+    assert "opset 20, " in hpe(network, "--out", tmp_path / "20.onnx", "--opset", 20)
+    assert [entry.version for entry in onnx.load(tmp_path / "20.onnx").opset_import] == [20]
+
+
+def test_an_opset_that_torch_does_not_write_is_refused(network):
+    with pytest.raises(InputError, match="opset 13: torch's exporter wrote 18 instead"):
+        onnx_export.to_onnx(load_network(network)[0], (16, 16), 13, {})
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["angles", "std"])
+@pytest.mark.parametrize("off_deg", [0.011, np.nan])
+def test_a_file_that_says_something_else_is_not_written(
+    network, tmp_path, monkeypatch, off_deg, part
+):
+    def one_off(session, faces):
+        found = onnx_export.angles(session, faces)
+        found[part][-1, 2] += off_deg if len(faces) > 1 else 0
+        return found
+
+    monkeypatch.setattr(_exported, "angles", one_off)
+    message = hpe(network, "--out", tmp_path / "n.onnx", code=1)
+    assert f"n.onnx: not written, for ONNX Runtime is {off_deg:.2g}° off PyTorch" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_measured_on_faces_that_did_not_calibrate_it(network, crops, tmp_path, monkeypatch):
+    monkeypatch.setattr(_exported.Timer, "autorange", lambda timer: (1, 0.0))
+    said = hpe(network, "--out", tmp_path / "n.onnx", "--int8", "--crops", crops).splitlines()
+    assert said[1].endswith(" on 22 images")  # 18, and the 4 that calibrate
+    small = tmp_path / "n.int8.onnx"
+    assert re.fullmatch(rf"{small}: \d\.\d MB, calibrated on 4 faces", said[2])
+    assert small.stat().st_size < 0.3 * (tmp_path / "n.onnx").stat().st_size
+    opened, rows = Crops(crops), np.random.default_rng(0).permutation(9)[4:]
+    faces = np.stack([rotated_window(opened[row], (16, 16), 0) for row in rows])
+    found = [run(path, faces)[:2] for path in (tmp_path / "n.onnx", small)]
+    assert np.abs(np.subtract(*found)).max() < 0.5  # 1.2, were the expectation in 8 bits, too
+    mae = [summary(pyr_deg, opened.pyr_deg[rows])["mae"] for pyr_deg, _ in found]
+    assert said[3] == "MAE: {:.2f}° float32, {:.2f}° int8, on 5 other faces".format(*mae)
+    assert re.fullmatch(r"time: int8 takes \S+ of float32's for one face, \S+ for 32", said[4])
+    metadata = {entry.key: entry.value for entry in onnx.load(small).metadata_props}
+    assert json.loads(metadata["crop"]) == CROP
+    assert json.loads(metadata["int8_calibration"]) == {"faces": 4, "source": "c.h5"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["--out", "n.onnx", "--int8"], "--int8 needs --crops", id="int8 alone"),
+        pytest.param(["--out", "n.pt"], "expected a name that ends in .onnx", id="suffix"),
+        pytest.param(["--out", "n.onnx", "--opset", "17"], "greater than or equal to 18", id="old"),
+        pytest.param(["--out", "n.onnx", "--opset", "24"], "less than or equal to 23", id="new"),
+    ],
+)
+def test_a_wrong_command_line(arguments, expected):
+    assert expected in hpe("absent.safetensors", *arguments, code=2)
+
+
+def test_crops_of_another_size_and_of_one_face_are_refused(network, tmp_path):
+    other = CropFormat(20, 16, 2, "enlarged", "replicate", "raw", 95)
+    for crop_format, faces in ((other, 9), (FORMAT, 1)):
+        path = write(tmp_path / "c.h5", crop_format, faces)
+        message = hpe(network, "--out", tmp_path / "n.onnx", "--crops", path, code=1)
+        assert f"c.h5: {faces} faces of {crop_format.size_hw} pixels; expected two" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["c.h5"]
+
+
+def test_a_network_that_does_not_say_how_faces_are_cut(tmp_path):
+    path = tmp_path / "n.safetensors"
+    save_network(student(), path, "resnet8", (16, 16), {})
+    message = hpe(path, "--out", tmp_path / "n.onnx", code=1)
+    assert "does not say how faces are cut for it" in message
+
+
+def test_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    message = hpe("absent.safetensors", "--out", "n.onnx", code=1)
+    assert message == "error: hpe export needs packages that are not here; pip install onnxscript\n"
