@@ -47,8 +47,9 @@ def train(
     except NonFiniteLossError as error:
         lost = ", ".join(crops.face_id[row] for row in error.rows)
         raise InputError(f"{crops.path}: {error} Faces of the batch: {lost}") from error
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        # The last two: it died while it handed a batch over.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
         raise ChildProcessError(
             f"{crops.path}: a process that draws its views has died; is the memory full?"

@@ -662,6 +662,27 @@ def test_a_network_that_answers_nan_teaches_nobody(done, tmp_path):
     assert not (tmp_path / "t.h5").exists()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
+        ConnectionResetError(104, "Connection reset by peer"),
+        EOFError(),
+    ],
+    ids=["before", "while it hands over", "likewise"],
+)
+def test_a_loader_that_dies_is_named(done, tmp_path, monkeypatch, error):
+    def fit(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pipeline._training.fit", fit)
+    with pytest.raises(ChildProcessError, match=r"train\.h5: a process that draws its views has"):
+        train_base.main(
+            params=done / "params.yaml", crops=done / "crops/train.h5", seed=1, weights=NONE,
+            work=tmp_path / "w", network=tmp_path / "n.safetensors", history=tmp_path / "h.csv",
+        )  # fmt: skip
+
+
 def test_a_sweep_of_other_crops_is_refused(done, tmp_path):
     as_png({}, Crops(done / "crops/test.h5"), tmp_path / "c.h5")
     with pytest.raises(InputError, match=r"sweep\.h5: made with crops_sha256 = "):
