@@ -15,6 +15,12 @@ def project(tmp_path_factory):
     return Project(tmp_path_factory.mktemp("project"))
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left_to_the_next_test(project):
+    yield
+    shutil.rmtree(project.root / WORK, ignore_errors=True)
+
+
 def names(project: Project, stages: tuple[str, ...]) -> list[str]:
     return [name for name in project.stages if name.split("@")[0] in stages]
 
