@@ -5,7 +5,7 @@ for face in head_pose.predict("photo.jpg"):
     print(face.bbox_xyxy, face.pitch, face.yaw, face.roll)
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,7 +20,7 @@ from PIL import Image
 
 from hpe_core.ahead import read_ahead
 from hpe_core.boxes import scale, square
-from hpe_core.cropping import Pixels, enlarged_crop, published_crop
+from hpe_core.cropping import Pixels, enlarged_crop, published_crop, rotated_window
 from hpe_core.errors import InputError
 from hpe_core.geometry import rotation_from_pyr
 from hpe_core.io.checkpoints import load_network
@@ -76,7 +76,7 @@ class HeadPose:
         detector: Detector | None,
         device: str,
     ) -> None:
-        self.detector, self.device, self.spec = detector, _device(device), network.spec
+        self.detector, self.device, self.spec = detector, device_of(device), network.spec
         self._crop, self._boxes = crop, boxes
         self._network = folded(network).to(self.device)
 
@@ -129,7 +129,7 @@ class HeadPose:
         found = self._detector_or_error().detect(images)
         return self._poses_of(
             [
-                (image, self._shaped(faces.bbox_xyxy), faces.score)
+                (image, shaped(faces.bbox_xyxy, self._boxes), faces.score)
                 for image, faces in zip(images, found, strict=True)
             ]
         )
@@ -137,7 +137,7 @@ class HeadPose:
     def _poses_of(
         self, found: list[tuple[Pixels, NDArray[np.float64], NDArray[np.float64]]]
     ) -> list[list[FacePose]]:
-        crops = [self._cut(image, box) for image, boxes, _ in found for box in boxes]
+        crops = [cut(image, box, self._crop) for image, boxes, _ in found for box in boxes]
         read = iter(self._read(crops))
         return [
             [
@@ -146,21 +146,6 @@ class HeadPose:
             ]
             for _, boxes, scores in found
         ]
-
-    def _shaped(self, bbox_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self._boxes["source"] == "published":  # as published
-            return bbox_xyxy
-        boxes = square(bbox_xyxy) if self._boxes["square"] else bbox_xyxy
-        return scale(boxes, self._boxes["scale"])
-
-    def _cut(self, image: Pixels, bbox_xyxy: NDArray[np.float64]) -> Pixels:
-        size_hw = self._crop["height"], self._crop["width"]
-        try:
-            if self._crop["rule"] == "published":
-                return published_crop(image, bbox_xyxy, size_hw)
-            return enlarged_crop(image, bbox_xyxy, size_hw, 0, self._crop["border"])
-        except ValueError as error:
-            raise InputError(str(error)) from None
 
     @torch.inference_mode()
     def _read(self, crops: list[Pixels]) -> Iterator[tuple[NDArray[np.float64], ...]]:
@@ -190,6 +175,33 @@ def cutting_rules(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any],
         raise InputError(f"{path}: does not say how faces are cut for it: {error}") from None
 
 
+def shaped(bbox_xyxy: NDArray[np.float64], boxes: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Boxes (N x 4) as they were found → as the network sees them. boxes: of `cutting_rules`."""
+    if boxes["source"] == "published":  # as published
+        return bbox_xyxy
+    bbox_xyxy = square(bbox_xyxy) if boxes["square"] else bbox_xyxy
+    return scale(bbox_xyxy, boxes["scale"])
+
+
+def cut(
+    image: Pixels, bbox_xyxy: NDArray[np.float64], crop: Mapping[str, Any], margin: int = 0
+) -> Pixels:
+    """One face as the network takes it, h x w x 3. crop: of `cutting_rules`.
+
+    margin: of a larger crop that the face is then taken from, pixels. It changes roundings only:
+    with that of the training's crops, the pixels are those of the evaluation. Raises InputError for
+    a box without a pixel of the image.
+    """
+    size_hw = crop["height"], crop["width"]
+    try:
+        if crop["rule"] == "published":
+            return published_crop(image, bbox_xyxy, size_hw)
+        enlarged = enlarged_crop(image, bbox_xyxy, size_hw, margin, crop["border"])
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return rotated_window(enlarged, size_hw, 0)
+
+
 def _detector(
     network: Path, boxes: dict[str, Any], path: str | PathLike[str] | None
 ) -> Detector | None:
@@ -205,7 +217,7 @@ def _detector(
     return Detector(chosen, **settings)
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -17,7 +17,8 @@ from hpe_core.io import onnx_export
 from hpe_core.io.checkpoints import load_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
-from hpe_core.io.onnx_export import Faces, angles, batches, open_session, torch_angles
+from hpe_core.io.onnx_export import torch_angles
+from hpe_core.io.onnx_session import Faces, angles, batches, open_session
 from hpe_core.metrics import summary
 from hpe_core.networks import Network
 from hpe_core.predictor import cutting_rules

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from hpe_core.cli.convert import convert
 from hpe_core.cli.data import data
 from hpe_core.cli.doctor import doctor
+from hpe_core.cli.evaluate import evaluate
 from hpe_core.cli.export import export
 from hpe_core.cli.predict import predict
 from hpe_core.errors import InputError
@@ -60,6 +61,7 @@ app.command()(predict)
 app.command(context_settings={"ignore_unknown_options": True})(convert)  # negative numbers
 app.command()(data)
 app.command()(doctor)
+app.command()(evaluate)
 app.command()(export)
 
 

@@ -9,29 +9,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
 import torch
-from numpy.typing import NDArray
 from onnxruntime import quantization
 from torch import Tensor, nn
 
 from hpe_core.errors import InputError
 from hpe_core.io.files import atomic
+from hpe_core.io.onnx_session import INPUT, OUTPUTS, Angles, Faces, batches
 from hpe_core.networks import Network, folded, normalize, predict_probs
 from hpe_core.uncertainty import distribution_std_deg
-
-INPUT, OUTPUTS = "images", ("pyr_deg", "std_deg", "probs")
 
 # Quantised operators: all weights are theirs. The few others, softmax and expectation among them,
 # stay in float32: bins of 1° and sums over hundreds of them leave no room for 8 bits.
 _INT8 = ["Conv", "Gemm"]
-
-Faces = NDArray[np.uint8]  # N x h x w x 3, RGB
-Angles = tuple[NDArray[np.float32], NDArray[np.float32]]  # pyr_deg and std_deg, N x 3
 
 
 class PoseGraph(nn.Module):
@@ -104,31 +96,11 @@ def write(model: bytes, path: Path) -> None:
         temporary.write_bytes(model)
 
 
-def open_session(model: bytes) -> Any:
-    """On the CPU, with as many threads as torch has."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no narrower base class
-        raise InputError(f"ONNX Runtime cannot load what was exported: {error}") from error
-
-
-def angles(session: Any, faces: Faces) -> Angles:
-    pyr_deg, std_deg = session.run(OUTPUTS[:2], {INPUT: faces})
-    return pyr_deg, std_deg
-
-
 @torch.inference_mode()
 def torch_angles(network: Network, faces: Faces) -> Angles:
     """What `angles` must give: by PyTorch, and without folding."""
     pyr_deg, std_deg, _ = PoseGraph(network)(torch.from_numpy(faces))
     return pyr_deg.numpy(), std_deg.numpy()
-
-
-def batches(faces: Faces, size: int = 32) -> Iterator[Faces]:
-    yield from (faces[start : start + size] for start in range(0, len(faces), size))
 
 
 class _Calibration(quantization.CalibrationDataReader):

@@ -1,0 +1,99 @@
+"""`hpe evaluate`: how far off a network is, on a test set of the project or on any corpus."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def evaluate(
+    network: Annotated[
+        Path,
+        typer.Argument(
+            metavar="NETWORK", help="Ours (.safetensors), as exported (.onnx), or published (.pth)."
+        ),
+    ],
+    *,
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A test set of --params, with the faces of `dvc repro`."),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Or any corpus; its faces are looked for first."),
+    ] = None,
+    reader: Annotated[
+        Literal["300W_LP", "AFLW2000", "AFLW", "BIWI", "table"],
+        typer.Option(help="The layout of --corpus; table: your own, with its faces.csv."),
+    ] = "table",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Of --corpus, the faces with this split, subject or video. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    boxes: Annotated[
+        Literal["detector", "annotated"],
+        typer.Option(help="Of --corpus: found by a detector, or the corpus's own."),
+    ] = "detector",
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="YOLOv5 export, .onnx.  [default: the one of the network's training]"),
+    ] = None,
+    params: Annotated[
+        Path, typer.Option(help="For --test; and how boxes are found for a .pth.")
+    ] = Path("params.yaml"),
+    backbone: Annotated[
+        str | None, typer.Option(help="Of a .pth, which does not say: resnet18, resnet50, …")
+    ] = None,
+    crop: Annotated[
+        Literal["published", "enlarged"] | None,
+        typer.Option(help="Of a .pth: how faces are cut for it.  [default: published]"),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Of a .pth: its input, pixels.  [default: 224]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; of .onnx: cpu.")] = "cpu",
+    form: Annotated[
+        Literal["text", "json", "csv"], typer.Option("--format", help="Of the errors, on stdout.")
+    ] = "text",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A row for each face: .csv, .json or .parquet.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Measure a network's errors on labelled faces, in degrees.
+
+    Faces are cut as the network's file says, so that the errors are those of metrics/tests. MAE is
+    the mean over faces of |pitch|, |yaw| and |roll| errors, then the mean of the three; geodesic
+    the angle of the rotation between prediction and label. Faces that are not found, cannot be
+    read or lie beyond the network's ±99° are not in it: they are counted.
+    """
+    if (test is None) == (corpus is None):
+        raise typer.BadParameter("give --test or --corpus, and not both.")
+    if test is not None and (where or detector or boxes == "annotated"):
+        raise typer.BadParameter("--where, --boxes and --detector are for --corpus.")
+    if network.suffix != ".pth" and (backbone or crop or size):
+        raise typer.BadParameter("--backbone, --crop and --size are for a .pth.")
+    if out is not None and out.suffix not in (".csv", ".json", ".parquet"):
+        raise typer.BadParameter(f"--out is {out}; expected .csv, .json or .parquet.")
+    from hpe_core.cli import _evaluated, _labelled, _networks  # torch takes seconds
+
+    opened = _networks.open_network(network, device, backbone, crop or "published", size or 224)
+    if test is not None:
+        faces = _labelled.of_test(params, test, opened)
+    else:
+        assert corpus is not None
+        chosen = _labelled.where_of(where or [])
+        rules = _labelled.box_rules(opened, params, boxes, detector)
+        faces = _labelled.of_corpus(corpus, reader, chosen, rules, opened.theta_deg)
+    predicted = _evaluated.predicted(opened, faces)
+    errors = _evaluated.errors_of(opened, faces, predicted)
+    if out is not None:
+        _evaluated.write(predicted, out)
+    sys.stdout.write(_evaluated.shown(errors, form))
