@@ -18,7 +18,7 @@ from hpe_core.cli import _exported
 from hpe_core.cli.app import app
 from hpe_core.cropping import rotated_window
 from hpe_core.errors import InputError
-from hpe_core.io import onnx_export
+from hpe_core.io import onnx_export, onnx_session
 from hpe_core.io.checkpoints import load_network, save_network
 from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
 from hpe_core.io.files import sha256
@@ -143,7 +143,7 @@ def test_a_file_that_says_something_else_is_not_written(
     network, tmp_path, monkeypatch, off_deg, part
 ):
     def one_off(session, faces):
-        found = onnx_export.angles(session, faces)
+        found = onnx_session.angles(session, faces)
         found[part][-1, 2] += off_deg if len(faces) > 1 else 0
         return found
 

@@ -13,14 +13,16 @@ import pytest
 import torch
 import yaml
 from tiny_project import ROOT, draw, tiny_params
+from typer.testing import CliRunner
 
+from hpe_core.cli.app import app
 from hpe_core.errors import InputError
 from hpe_core.io.checkpoints import load_network, save_network
 from hpe_core.io.crops import Crops
 from hpe_core.io.files import sha256
 from hpe_core.io.tables import write_table
 from hpe_core.io.targets import Targets, read_sweep
-from hpe_core.metrics import absolute_error_deg, summary
+from hpe_core.metrics import absolute_error_deg, mae_by_yaw, summary
 from hpe_core.networks import normalize, predict_probs
 from hpe_core.predictions import PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
 from hpe_core.predictor import HeadPose
@@ -485,7 +487,7 @@ def test_training_smears_labels_as_its_own_section_says(done, tmp_path, stage):
 
 
 @pytest.mark.parametrize("rule", ["enlarged", "published"])
-def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule):
+def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, monkeypatch, rule):
     """Ours → the published .pth → the row of Table 5 that a foreign network gets."""
     student = done / "models/p2/kd-resnet8-1.safetensors"
     export.main(network=student, output=tmp_path / "kd.pth")
@@ -503,6 +505,11 @@ def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, rule)
         metrics=tmp_path / "m.json",
     )  # fmt: skip
     foreign = json.loads((tmp_path / "m.json").read_text())
+    as_project(done, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    words = ["../kd.pth", "--test", "p2-AFLW", "--backbone", "resnet8", "--size", 32, "--crop"]
+    said = json.loads(hpe_evaluate(*words, rule, "--format", "json"))
+    assert {name: said[name] for name in foreign} == foreign
     table = pd.read_parquet(done / "predictions.parquet")
     ours = table[(table["network"] == "kd-resnet8") & (table["seed"] == 1)]
     metrics = summary(ours[PYR], ours[TRUE_PYR])
@@ -720,6 +727,76 @@ def test_the_predictor_says_what_the_evaluation_said(done, corpora, network):
         np.testing.assert_allclose(own.pyr_deg, row[PYR].astype(float), atol=0.05)
         std_deg = own.std_deg * factors.loc[(network, 1)].to_numpy()
         np.testing.assert_allclose(std_deg, row[STD_PYR].astype(float), rtol=0.01)
+
+
+def hpe_evaluate(*words: object) -> str:
+    result = CliRunner().invoke(app, ["evaluate", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def as_project(done: Path, root: Path) -> None:
+    """The run's files where `hpe evaluate` looks for them, below the folder it is started in."""
+    (root / "data").mkdir(parents=True)
+    for name, file in (("data/faces", "faces"), ("metrics", "metrics"), ("models", "models/p2")):
+        (root / name).symlink_to(done / file)
+    shutil.copy(done / "params.yaml", root)
+
+
+@pytest.mark.parametrize("network", ["base", "kd-resnet8"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+def test_hpe_evaluate_gives_the_evaluations_numbers(done, tmp_path, monkeypatch, network, suffix):
+    as_project(done, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    path = done / f"models/p2/{network}-1.safetensors"
+    if suffix == ".onnx":
+        path = tmp_path / "n.onnx"
+        words = ["export", str(done / f"models/p2/{network}-1.safetensors"), "--out", str(path)]
+        assert CliRunner().invoke(app, words).exit_code == 0
+    text = hpe_evaluate(path, "--test", "p2-AFLW", "--format", "json", "--out", "p.parquet")
+    said = json.loads(text)
+    table = pd.read_parquet(done / "predictions.parquet")
+    own = table[(table["network"] == network) & (table["seed"] == 1)].reset_index(drop=True)
+    expected = summary(own[PYR], own[TRUE_PYR])
+    for name, value in expected.items():
+        assert said[name] == pytest.approx(value, abs=1e-4), name
+    bands = mae_by_yaw(own[PYR], own[TRUE_PYR], [0.0, 30.0, 60.0, 99.0])
+    assert [band["faces"] for band in said["abs_yaw"].values()] == [
+        band["faces"] for band in bands.values()
+    ]
+    for band, values in bands.items():
+        assert said["abs_yaw"][band]["mae"] == pytest.approx(values["mae"], abs=1e-4)
+    counts = json.loads((done / "metrics/faces/AFLW.json").read_text())["dropped"]
+    assert said["left_out_by_filter"] == {name: n for name, n in counts.items() if n}
+    rows = pd.read_parquet("p.parquet")
+    assert rows["face_id"].tolist() == own["face_id"].tolist()
+    np.testing.assert_allclose(rows[PYR], own[PYR], atol=3e-4)
+    np.testing.assert_allclose(rows[TRUE_PYR], own[TRUE_PYR], atol=1e-4)
+
+
+def test_hpe_evaluate_finds_the_faces_of_a_corpus_as_the_stages_do(done, corpora, tmp_path):
+    """No stage's output is used. What only `filter` and its split leave out is measured, too."""
+    words = ["--corpus", corpora / "AFLW", "--reader", "AFLW", "--detector", DETECTOR]
+    network = done / "models/p2/kd-resnet8-1.safetensors"
+    out = tmp_path / "p.csv"
+    said = json.loads(hpe_evaluate(network, *words, "--format", "json", "--out", out))
+    rows = pd.read_csv(out, keep_default_na=False, na_values=[""])
+    faces = pd.read_parquet(done / "faces/AFLW.parquet")
+    own = rows[rows["why"].isna()].set_index("face_id")
+    counts = json.loads((done / "metrics/faces/AFLW.json").read_text())
+    only_there = ("excluded_by_split", "box_too_small")
+    more = sum(counts["dropped"][rule] for rule in only_there)
+    assert said["faces"] == len(own) == len(faces) + more
+    boxes = faces[["det_x1", "det_y1", "det_x2", "det_y2"]]
+    found = own.loc[faces["face_id"], ["x1", "y1", "x2", "y2"]]
+    np.testing.assert_allclose(found, boxes, atol=1e-4)
+    table = pd.read_parquet(done / "predictions.parquet")
+    tested = table[(table["network"] == "kd-resnet8") & (table["seed"] == 1)]
+    np.testing.assert_allclose(own.loc[tested["face_id"], PYR], tested[PYR], atol=3e-4)
+    lost = said["not_evaluated"]
+    assert sum(lost.values()) == counts["before"] - said["faces"]
+    assert lost["not readable"] == counts["dropped"]["unreadable"] > 0
+    assert rows["why"].value_counts().to_dict() == lost
 
 
 def launched(processes: int, stage: str, **arguments: object) -> None:

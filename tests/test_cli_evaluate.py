@@ -1,0 +1,221 @@
+"""`hpe evaluate`: what is measured, who is not in it, and what it says of other files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+import torch
+from test_predictor import BOXES, SPEC, student
+from tiny_corpora import write_own
+from tiny_onnx import write_network
+from typer.testing import CliRunner
+
+from hpe_core.cli.app import app
+from hpe_core.cropping import enlarged_crop
+from hpe_core.io.checkpoints import save_network, save_published
+from hpe_core.io.images import read_image
+from hpe_core.metrics import summary
+from hpe_core.networks import normalize, predict_probs
+
+CROP = {
+    "height": 16, "width": 16, "margin": 2, "rule": "enlarged", "border": "replicate",
+    "codec": "raw", "jpeg_quality": 95,
+}  # fmt: skip
+RULES = {**BOXES, "path": "absent.onnx", "match_iou": 0.3, "unmatched": "drop"}
+POSES = {"pitch": [1.0, -20.0, 5.0], "yaw": [10.0, 40.0, -70.0], "roll": [0.0, 3.0, 100.0]}
+ANNOTATED = {"x1": [2, 8, 4], "y1": [2, 4, 4], "x2": [22, 28, 20], "y2": [22, 20, 20]}
+
+
+@pytest.fixture
+def network(tmp_path) -> Path:
+    return save(tmp_path / "n.safetensors")
+
+
+def save(path: Path, crop=CROP, **boxes) -> Path:
+    save_network(student(), path, "resnet8", (16, 16), {"crop": crop, "boxes": {**RULES, **boxes}})
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Path:
+    """Three faces of which the last one's roll is past the bins; the others turn by their own."""
+    folder = tmp_path / "mine"
+    write_own(folder, split=["test", "train", "test"], **POSES, **ANNOTATED)
+    return folder
+
+
+def hpe(*words: object, code: int = 0) -> str:
+    """→ stdout, or the one line of an error."""
+    result = CliRunner().invoke(app, ["evaluate", *map(str, words)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    if not code:
+        return result.stdout
+    assert result.stdout == ""
+    return result.stderr.splitlines()[-1]
+
+
+def measured(*words: object) -> dict:
+    return json.loads(hpe(*words, "--boxes", "annotated", "--format", "json"))
+
+
+def expected(corpus: Path, images: list[str], boxes: list[list[float]]) -> np.ndarray:
+    crops = [
+        enlarged_crop(read_image(corpus / image), np.array(box, float), (16, 16), 2, "replicate")
+        for image, box in zip(images, boxes, strict=True)
+    ]
+    faces = torch.from_numpy(np.stack(crops)[:, 2:-2, 2:-2].copy())
+    with torch.inference_mode():
+        return SPEC.expectation(predict_probs(student().eval(), normalize(faces))).numpy()
+
+
+def test_errors_are_those_of_the_networks_own_crops(network, corpus):
+    """The annotated boxes, squared as the network's rules say; the third face is past its bins."""
+    said = measured(network, "--corpus", corpus)
+    pyr_deg = expected(corpus, ["a/1.jpg", "a/2.jpg"], [[2, 2, 22, 22], [8, 2, 28, 22]])
+    truth = np.array(list(POSES.values())).T[:2]
+    for name, value in summary(pyr_deg, truth).items():
+        assert said[name] == pytest.approx(value, abs=2e-4), name
+    assert {band: own["faces"] for band, own in said["abs_yaw"].items()} == {"0-30": 1, "30-60": 1}
+    assert said["not_evaluated"] == {"beyond ±99°": 1}
+    assert said["faces_of"] == "mine" and said["network"] == "n.safetensors"
+
+
+def test_text_and_csv_say_the_same_and_count_who_is_missing(network, corpus):
+    said = measured(network, "--corpus", corpus)
+    words = (network, "--corpus", corpus, "--boxes", "annotated")
+    heading, columns, whole, *_, last = hpe(*words).splitlines()
+    assert heading == "n.safetensors on mine, degrees"
+    assert columns.split() == ["|yaw|", "faces", "pitch", "yaw", "roll", "MAE", "geodesic"]
+    names = ("pitch", "yaw", "roll", "mae", "geodesic")
+    assert whole.split() == ["all", "2", *(f"{said[name]:.2f}" for name in names)]
+    assert last == "not evaluated: 1 of 3 faces: 1 beyond ±99°"
+    lines = hpe(*words, "--format", "csv").splitlines()
+    assert lines[0] == "network,faces_of,abs_yaw,faces,pitch,yaw,roll,mae,geodesic"
+    assert [line.split(",")[2] for line in lines[1:]] == ["all", "0-30", "30-60"]
+    assert float(lines[1].split(",")[7]) == said["mae"]
+
+
+def test_where_takes_some_of_the_faces(network, corpus):
+    said = measured(network, "--corpus", corpus, "--where", "split=test")
+    assert said["faces"] == 1 and list(said["abs_yaw"]) == ["0-30"]
+    both = ["--where", "split=test", "--where", "split=train"]
+    assert measured(network, "--corpus", corpus, *both)["faces"] == 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_every_face_has_a_row_with_its_numbers_or_its_reason(network, corpus, tmp_path, suffix):
+    (corpus / "a/1.jpg").write_bytes(b"none")
+    out = tmp_path / f"p.{suffix}"
+    said = measured(network, "--corpus", corpus, "--out", out)
+    read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}[suffix]
+    rows = read(out)
+    evaluated = rows[rows["pitch"].notna()]
+    assert evaluated["face_id"].tolist() == ["mine/a/2.jpg"]
+    assert said["faces"] == 1
+    errors = sum((evaluated[a] - evaluated[f"true_{a}"]).abs() for a in POSES) / 3
+    assert errors.mean() == pytest.approx(said["mae"], abs=1e-3)
+    assert evaluated[["x1", "y1", "x2", "y2"]].to_numpy().tolist() == [[8, 2, 28, 22]]
+    assert sorted(rows.loc[rows["pitch"].isna(), "why"]) == ["beyond ±99°", "not readable"]
+    assert rows.loc[rows["why"] == "not readable", "reason"].item().startswith("row 1: ")
+
+
+def found_at(path: Path, x1: float, y1: float, x2: float, y2: float) -> Path:
+    """A detector that finds this box in every image (of 64 pixels, letterboxed)."""
+    rows = np.zeros((84, 5), np.float32)
+    rows[0] = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, 0.9]
+    return write_network(path, rows.T.copy())
+
+
+def test_a_face_that_is_not_found_is_counted_or_falls_back_to_its_own_box(
+    network, corpus, tmp_path
+):
+    detector = found_at(tmp_path / "d.onnx", 0, 0, 1.5, 1.5)  # far from any face
+    words = ("--corpus", corpus, "--detector", detector)
+    message = hpe(network, *words, code=1)
+    assert "no face can be evaluated: 2 not found, 1 beyond ±99°; the last, mine/a" in message
+    falls_back = save(tmp_path / "f.safetensors", unmatched="annotated")
+    out = tmp_path / "p.csv"
+    said = json.loads(hpe(falls_back, *words, "--format", "json", "--out", out))
+    assert said["mae"] == measured(network, "--corpus", corpus)["mae"]
+    assert pd.read_csv(out)["box_source"].dropna().tolist() == ["annotated"] * 2
+
+
+def test_a_published_pth_says_neither_backbone_nor_boxes(corpus, tmp_path, network):
+    path = tmp_path / "n.pth"
+    save_published(student(), path)
+    params = Path(__file__).parents[1] / "params.yaml"
+    words = ("--corpus", corpus, "--params", params, "--crop", "enlarged", "--size", 16)
+    said = measured(path, *words, "--backbone", "resnet8")
+    assert said["mae"] == pytest.approx(measured(network, "--corpus", corpus)["mae"], abs=0.05)
+    message = hpe(path, *words, "--boxes", "annotated", code=1)
+    assert "give its --backbone, which the file does not say; one of resnet8" in message
+    assert "resnet99" in hpe(path, *words, "--backbone", "resnet99", code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param([], "give --test or --corpus, and not both", id="neither"),
+        pytest.param(["--test", "a", "--corpus", "b"], "and not both", id="both"),
+        pytest.param(["--test", "a", "--where", "split=b"], "are for --corpus", id="where"),
+        pytest.param(["--test", "a", "--boxes", "annotated"], "are for --corpus", id="boxes"),
+        pytest.param(["--corpus", "a", "--size", "9"], "are for a .pth", id="size"),
+        pytest.param(["--corpus", "a", "--out", "b.txt"], "expected .csv, .json", id="out"),
+    ],
+)
+def test_a_wrong_command_line(words, says):
+    assert says in hpe("n.safetensors", *words, code=2)
+
+
+def test_what_cannot_be_used_is_named(network, corpus, tmp_path):
+    there, own = ("--corpus", corpus), ("--boxes", "annotated")
+    assert "n.pt: expected a network" in hpe("n.pt", *there, code=1)
+    assert "absent.onnx: no such file" in hpe(tmp_path / "absent.onnx", *there, code=1)
+    assert "expected split=, subject= or" in hpe(network, *there, "--where", "age=3", code=1)
+    assert "no face has split in ['x']" in hpe(network, *there, "--where", "split=x", *own, code=1)
+    assert "absent.onnx: no such detector" in hpe(network, *there, code=1)
+    published = save(tmp_path / "p.safetensors", source="published")
+    assert "trained on published boxes" in hpe(published, *there, code=1)
+    odd = save(tmp_path / "odd.safetensors", crop={**CROP, "border": "mirror"})
+    assert "crop.border: Input should be 'replicate' or 'black'; found 'mirror'" in hpe(
+        odd, *there, code=1
+    )
+    assert "looked for a table" in hpe(network, "--corpus", tmp_path, *own, code=1)
+
+
+def test_an_onnx_file_of_somebody_else_is_refused(corpus, tmp_path):
+    other = found_at(tmp_path / "d.onnx", 1, 1, 2, 2)
+    assert "expected a file of `hpe export`" in hpe(other, "--corpus", corpus, code=1)
+    (tmp_path / "e.onnx").write_bytes(b"none")
+    assert "e.onnx: ONNX Runtime cannot load it" in hpe(
+        tmp_path / "e.onnx", "--corpus", corpus, code=1
+    )
+
+
+@pytest.mark.parametrize("crop", ["{", "[]", json.dumps({**CROP, "height": -1})])
+def test_damaged_metadata_of_an_onnx_file(network, corpus, tmp_path, crop):
+    path = tmp_path / "n.onnx"
+    assert CliRunner().invoke(app, ["export", str(network), "--out", str(path)]).exit_code == 0
+    model = onnx.load(path)
+    next(entry for entry in model.metadata_props if entry.key == "crop").value = crop
+    onnx.save(model, path)
+    message = hpe(path, "--corpus", corpus, "--boxes", "annotated", code=1)
+    assert "n.onnx: damaged metadata" in message or "n.onnx: says of how faces" in message
+
+
+def test_boxes_that_were_made_otherwise_are_said(network, tmp_path, monkeypatch):
+    """A test set's boxes are those of params.yaml, whatever the network was trained on."""
+    from hpe_core.cli import _labelled, _networks
+
+    opened = _networks.open_network(network, "cpu", None, "published", 16)
+    params = Path(__file__).parents[1] / "params.yaml"
+    said: list[str] = []
+    monkeypatch.setattr("builtins.print", lambda line, file: said.append(line))
+    _labelled._note_other_boxes(params, opened)
+    assert [line.split()[1] for line in said] == ["boxes.input_px", "boxes.nms_iou"]
+    assert "is 320 in" in said[0] and "was 64 in the training of" in said[0]
