@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -55,6 +56,22 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text, which pipes and narrow terminals show as it is
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"hpe {metadata.version('hpe-offset-ensemble')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Which this is."),
+    ] = False,
+) -> None:
+    pass
 
 
 app.command()(predict)
