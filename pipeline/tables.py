@@ -1,6 +1,7 @@
 """The paper's tables and its heat map from all metrics, the published values beside ours.
 
-    metrics of every test set, counts, published tables → tables (CSV, Markdown), figures
+    metrics of every test set, counts, published tables, template → tables (CSV, Markdown),
+    figures, a model card a protocol
 
 Only what params.yaml lists is read: folders may hold results of tests that are no longer there.
 """
@@ -17,9 +18,11 @@ from hpe_core.io.curves import RiskPanel, save_jitter, save_risk_coverage
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
 from hpe_core.io.tables import read_csv
-from hpe_core.params.learning import Base, Ensemble
+from hpe_core.model_card import Measured, Settings, fields, fill
+from hpe_core.params.faces import Boxes, Crop, Filter
+from hpe_core.params.learning import Base, Distill, Ensemble
 from hpe_core.params.loading import load
-from hpe_core.params.protocols import Imported, Protocol, Students, Test
+from hpe_core.params.protocols import Imported, Protocol, Seeds, Students, Test
 from hpe_core.params.results import Tables
 from hpe_core.predictions import ORACLE
 from hpe_core.report import Cell, Published, TestSet, TrainingSet, markdown
@@ -88,7 +91,9 @@ def main(
     sets: Path,
     leaks: Path,
     imported: Path,
+    calibration: Path,
     published: Path,
+    card: Path,
     tables: Path,
     figures: Path,
 ) -> None:
@@ -117,8 +122,8 @@ def main(
     faces = report.counts_table(train, measured, paper.counts)
     kept = report.corpora_table(counted)
     writer.write("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
-    for protocol in protocols:
-        write_ensemble(writer, protocol, measured, teacher, paper.ensemble)
+    for name in protocols:
+        write_ensemble(writer, name, measured, teacher, paper.ensemble)
     placed = {key for test in measured for key in test.imported}
     elsewhere = {
         key: (network.dataset, read_json(imported / f"{key}.json"))
@@ -141,6 +146,15 @@ def main(
     sweep = report.sweep_table(measured, teacher, paper.ensemble)
     page = summary_page(corpora, named, measured, results, sweep, faces)
     write_text(page, tables / "summary.md")
+    settings = card_settings(params, corpora, named)
+    for name, protocol in protocols.items():
+        own = [test for test in measured if test.protocol == name]
+        of_own = levels[levels["test"].isin([test.name for test in own])]
+        factors = read_csv(calibration / f"{name}.csv")
+        kept_of_it = counted[protocol.train]
+        known = Measured(train[name], kept_of_it, own, paper.methods, of_own, factors)
+        values = fields(name, protocol, settings, known)
+        write_card(card, values, tables / f"model-card-{name}.md")
     panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
@@ -211,6 +225,27 @@ def write_uncertainty(writer: Writer, sets: list[TestSet]) -> None:
     title, once = "Do the networks know where they err?", ["test", "network"]
     ranks = table.drop(columns=covered)
     writer.write("uncertainty", title, table, once=once, page=ranks, more=of_std, note=RANKS)
+
+
+def card_settings(params: Path, corpora: str, teacher: str) -> Settings:
+    return Settings(
+        corpora,
+        load(params, "base", Base),
+        load(params, "distill", Distill),
+        load(params, "students", Students),
+        load(params, "seeds", Seeds),
+        teacher,
+        load(params, "boxes", Boxes),
+        load(params, "crop", Crop),
+        load(params, "filter", Filter),
+    )
+
+
+def write_card(template: Path, values: dict[str, str], path: Path) -> None:
+    try:
+        write_text(fill(template.read_text(encoding="utf-8"), values), path)
+    except InputError as error:
+        raise InputError(f"{template}: {error}") from None
 
 
 def risk_panel(test: TestSet) -> RiskPanel:
@@ -321,7 +356,9 @@ if __name__ == "__main__":
     parser.add_argument("--sets", type=Path, required=True)
     parser.add_argument("--leaks", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)
+    parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--published", type=Path, required=True)
+    parser.add_argument("--card", type=Path, required=True, help="template of the model cards")
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--figures", type=Path, required=True)
     run(main, parser)

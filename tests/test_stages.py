@@ -144,6 +144,7 @@ def run_all(root: Path, corpora: Path) -> None:
         counts=root / "metrics/faces", sets=root / "metrics/sets",
         leaks=root / "metrics/leaks",
         imported=root / "metrics/imported", published=ROOT / "data/published",
+        calibration=root / "metrics/calibration", card=ROOT / "pipeline/model_card.md",
         tables=root / "tables", figures=root / "figures",
     )  # fmt: skip
 

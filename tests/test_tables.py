@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 CORPORA = "corpora of this test"
 SEED = 3
 BANDS = [0, 30, 60, 99]
+DEMO = yaml.safe_load((ROOT / "params.yaml").read_text())
 PAPER_PARAMS = {
     "protocols": {
         "p1": {"train": "300W_LP", "where": {}, "validation": 0.0},
@@ -39,7 +40,9 @@ PAPER_PARAMS = {
         "p2-AFLW": {"protocol": "p2", "dataset": "AFLW", "where": {"split": ["test"]}},
     },
     "students": ["resnet18", "resnet10"],
+    "seeds": [4, 7],
     "imported": {},
+    **{name: DEMO[name] for name in ("distill", "boxes", "crop", "filter")},
     "ensemble": {"K": 6, "d": 3, "turns_deg": [0.0], "flip": False, "precision": "32-true"},
     "tables": {"corpora": CORPORA, "examples": 8},
     "base": {
@@ -100,7 +103,21 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
         write_json(sizes, folder / "sets" / f"{protocol}.json")
         own = [name for name, test in params["tests"].items() if test["protocol"] == protocol]
         write_json(dict.fromkeys(own, SHARED), folder / "leaks" / f"{protocol}.json")
+        write_factors(folder / "calibration" / f"{protocol}.csv", params, rows=bool(place))
     return folder
+
+
+def write_factors(path: Path, params: dict[str, Any], *, rows: bool) -> None:
+    """As `validate` writes them: no row of a protocol without validation faces."""
+    names = ["base", "ensemble", *(f"kd-{backbone}" for backbone in params["students"])]
+    table = pd.DataFrame(
+        [
+            {"network": name, "seed": seed, "pitch": 0.4 + i / 10, "yaw": 0.1 * seed, "roll": 1.25}
+            for i, name in enumerate(names)
+            for seed in params["seeds"]
+        ]
+    )
+    write_csv(table if rows else table.iloc[:0], path)
 
 
 def write_sureness(
@@ -169,7 +186,9 @@ def run_tables(folder: Path, out: str = "out") -> Path:
         sets=folder / "sets",
         leaks=folder / "leaks",
         imported=folder / "imported",
+        calibration=folder / "calibration",
         published=ROOT / "data" / "published",
+        card=ROOT / "pipeline" / "model_card.md",
         tables=folder / out,
         figures=folder / out / "figures",
     )
@@ -234,8 +253,9 @@ def row(path: Path, **where: Any) -> pd.Series:
 def test_every_table_names_the_corpora(paper_run):
     names = {"table1", "table2", "table3", "table5", "bands"}
     names |= {"comparisons", "uncertainty", "jitter"}
+    cards = {"model-card-p1", "model-card-p2"}
     assert {path.stem for path in paper_run.glob("*.csv")} == names
-    assert {path.stem for path in paper_run.glob("*.md")} == {*names, "summary"}
+    assert {path.stem for path in paper_run.glob("*.md")} == {*names, "summary", *cards}
     for path in paper_run.glob("*.csv"):
         assert set(pd.read_csv(path)["corpora"]) == {CORPORA}, path
     for path in paper_run.glob("*.md"):
