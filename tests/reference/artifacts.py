@@ -15,8 +15,7 @@ INTRO = """# Stages and files
 
 All stages of `dvc.yaml`, in its order, and what is in their files. `${key}` and `${item.…}` are the
 entry that a stage is run for. Code dependencies are left out: they are the modules that a stage's
-own module imports. **git**: small results, committed. **cache**: in DVC's cache, restored by
-`dvc checkout`.
+own module imports. **git**: small results, committed. **cache**: large ones, in DVC's cache alone.
 """
 
 
