@@ -37,7 +37,7 @@ from tests.graph import ROOT
 FOLDER = ROOT / "docs/figures"
 SIDE = 220  # of a drawn head's picture, pixels
 SHOWN = 8, 4  # K, d of the windows drawn over a crop: far apart, to be seen
-AVERAGED = 2, 1  # K, d of the distributions: what helps the demo's networks
+AVERAGED = 2, 1  # K, d of the distributions: near, as a teacher's are
 TEST, BASE = "data/crops/test/p2-AFLW.h5", "data/models/p2/base-1.safetensors"
 LABEL = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
 TEXT = {"fontsize": 9, "color": INK, "va": "center", "bbox": LABEL}
