@@ -1,5 +1,6 @@
 """What the pages point at is there."""
 
+import json
 import re
 from pathlib import Path
 
@@ -42,3 +43,20 @@ def test_every_page_is_in_the_index_and_every_picture_on_a_page():
     assert {*docs.glob("**/*.md")} == listed | {docs / "README.md"}
     shown = {(page.parent / target).resolve() for page in PAGES for target in linked(page)}
     assert {path for path in docs.glob("**/*") if path.suffix in {".png", ".jpg"}} <= shown
+
+
+def test_the_readme_shows_the_demos_own_table():
+    def rows(path: str) -> list[str]:
+        lines = (ROOT / path).read_text().splitlines()
+        header = next(at for at, line in enumerate(lines) if line.startswith("| test "))
+        return lines[header : lines.index("", header)]
+
+    assert rows("README.md") == rows("metrics/tables/summary.md")
+
+
+def test_the_page_of_the_demo_counts_its_faces():
+    names = ("300W_LP", "AFLW2000", "AFLW", "BIWI")
+    counts = [
+        json.loads((ROOT / f"metrics/faces/{name}.json").read_text())["faces"] for name in names
+    ]
+    assert " + ".join(f"{count:,}" for count in counts) in (ROOT / "docs/demo.md").read_text()
