@@ -9,7 +9,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo checkout test check bench faults fuzz lock audit detector lock-detector
+.PHONY: demo checkout test check docs figures bench faults fuzz lock audit detector lock-detector
 .DELETE_ON_ERROR:
 
 demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
@@ -22,6 +22,12 @@ checkout:
 
 test: check  ## lint, types and the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadscope
+
+docs: .venv/.installed  ## docs/reference, from the code
+	python -m tests.reference
+
+figures: demo  ## the figures of docs/method.md and docs/conventions.md, from the demo
+	python -m tests.reference.figures
 
 bench: demo  ## against the obvious programs and the limits: 40 minutes, idle machine
 	python -m tests.bench

@@ -62,8 +62,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--predictions", type=Path, required=True)
-    parser.add_argument("--other", type=Path)
-    parser.add_argument("--networks", nargs="+")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--predictions", type=Path, required=True, help="a test set's")
+    parser.add_argument("--other", type=Path, help="others of the same faces")
+    parser.add_argument("--networks", nargs="+", help="these alone, by name")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws of faces")
     run(main, parser)

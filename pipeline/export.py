@@ -21,6 +21,6 @@ def main(*, network: Path, output: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--network", type=Path, required=True, help="a student")
+    parser.add_argument("--output", type=Path, required=True, help="file to write, .pth")
     run(main, parser)

@@ -61,9 +61,9 @@ def main(*, crops: Path, network: Path, targets: Path, rows: int, seed: int) -> 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--crops", type=Path, required=True)
-    parser.add_argument("--network", type=Path, required=True)
-    parser.add_argument("--targets", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--crops", type=Path, required=True, help="a training set's, .h5")
+    parser.add_argument("--network", type=Path, required=True, help="the base network")
+    parser.add_argument("--targets", type=Path, required=True, help="what it gave")
+    parser.add_argument("--rows", type=int, default=64, help="how many views")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
     run(main, parser)

@@ -1,0 +1,22 @@
+"""Writes the reference in docs/reference from what the code says of itself.
+
+    python -m tests.reference
+
+`tests/test_reference.py` compares the committed pages with what this gives.
+"""
+
+from pathlib import Path
+
+from tests.reference import artifacts, commands, params
+
+PAGES = {
+    "params.md": params.page,
+    "artifacts.md": artifacts.page,
+    "commands.md": commands.page,
+}
+FOLDER = Path(__file__).parents[2] / "docs/reference"
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
