@@ -9,8 +9,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo checkout test check docs figures bench faults fuzz lock audit detector lock-detector
+.PHONY: install demo checkout test check docs figures bench faults fuzz lock audit detector lock-detector
 .DELETE_ON_ERROR:
+
+install: .venv/.installed  ## the environment in .venv, from pinned versions
 
 demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora, then its tables
 	dvc repro

@@ -140,3 +140,11 @@ def test_packages_are_looked_at_before_they_are_imported():
 
 def test_the_drawn_face():
     assert read_image(_tried.FACE).shape == (225, 225, 3)
+
+
+def test_the_network_that_comes_with_the_repository(monkeypatch):
+    """What the README's first prediction uses; the pose of the drawn face comes out."""
+    monkeypatch.chdir(ROOT)
+    checks = hpe("--network", "data/demo/kd-resnet8.safetensors")
+    assert [state for state, _ in checks.values()] == ["ok"] * len(checks)
+    assert "off the drawn pose" in checks["one face"][1]
