@@ -51,6 +51,14 @@ class Labelled:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class BoxRules:
+    """How the boxes of a corpus are made. detector: None for the annotated ones."""
+
+    rules: Boxes
+    detector: Detector | None
+
+
 def of_test(params: Path, name: str, network: Opened) -> Labelled:
     """A test set as the pipeline found, kept and selected its faces. Run at the project's root.
 
@@ -71,7 +79,7 @@ def of_test(params: Path, name: str, network: Opened) -> Labelled:
 
 
 def of_corpus(
-    folder: Path, reader: str, where: Where, rules: "BoxRules", theta_deg: float
+    folder: Path, reader: str, where: Where, rules: BoxRules, theta_deg: float
 ) -> Labelled:
     """A corpus that no stage has seen: read, selected, its faces found, as the stages would."""
     with redirect_stdout(sys.stderr):  # what readers say is no result
@@ -93,14 +101,6 @@ def where_of(words: Sequence[str]) -> Where:
             raise InputError(f"--where {word}: expected split=, subject= or video= and a value")
         accepted.setdefault(column, []).append(value)
     return accepted
-
-
-@dataclass(frozen=True)
-class BoxRules:
-    """How the boxes of a corpus are made. detector: None for the annotated ones."""
-
-    rules: Boxes
-    detector: Detector | None
 
 
 def box_rules(network: Opened, params: Path, source: str, detector: Path | None) -> BoxRules:
