@@ -796,7 +796,7 @@ def test_hpe_evaluate_finds_the_faces_of_a_corpus_as_the_stages_do(done, corpora
     np.testing.assert_allclose(own.loc[tested["face_id"], PYR], tested[PYR], atol=3e-4)
     lost = said["not_evaluated"]
     assert sum(lost.values()) == counts["before"] - said["faces"]
-    assert lost["not readable"] == counts["dropped"]["unreadable"] > 0
+    assert lost["unreadable"] == counts["dropped"]["unreadable"] > 0
     assert rows["why"].value_counts().to_dict() == lost
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from hpe_core.ahead import read_ahead
-from hpe_core.cli._labelled import LOST, Labelled
+from hpe_core.cli._labelled import LOST, NOT_CUT, Labelled
 from hpe_core.cli._networks import Opened
 from hpe_core.cropping import Pixels
 from hpe_core.errors import InputError, UnreadableFileError
@@ -50,7 +50,7 @@ def predicted(network: Opened, faces: Labelled) -> pd.DataFrame:
             whole = [(face, found) for face, found in some if not isinstance(found, str)]
             rows += _read(network, whole) if whole else []
             lost += [
-                {"face_id": face["face_id"], "image": face["image"], "why": "not cut", "reason": r}
+                {"face_id": face["face_id"], "image": face["image"], "why": NOT_CUT, "reason": r}
                 for face, r in some
                 if isinstance(r, str)
             ]

@@ -27,7 +27,9 @@ YAW_BANDS_DEG = (0.0, 30.0, 60.0, 99.0)  # of a corpus; those of a test set are 
 FACES, COUNTS = Path("data/faces"), Path("metrics/faces")  # where dvc.yaml has `filter` write
 
 LOST = ["face_id", "image", "why", "reason"]
-NOT_FOUND, NO_BOX, NOT_READ = "not found", "without an annotated box", "not readable"
+# Why a face is not evaluated; the first three in the words of `filter`.
+UNREAD, NO_MATCH, TOO_FAR = "unreadable", "no_match", "angle_over_limit"
+NO_BOX, NOT_CUT = "no_annotated_box", "not_cut"
 
 Where = Mapping[str, Sequence[str]]
 
@@ -37,7 +39,7 @@ class Labelled:
     """Faces, their labels and boxes. Images lie below `folder`.
 
     table: face_id, image, pitch, yaw, roll (degrees), the box that a network sees, box_source.
-    lost: what of the corpus is not in it, a row each: face_id, image, why (few words), reason.
+    lost: what of the corpus is not in it, a row each: face_id, image, why, reason.
     left_out: of a test set's whole corpus, what `filter` had left out before: rule → faces.
     """
 
@@ -47,6 +49,14 @@ class Labelled:
     lost: pd.DataFrame
     yaw_bands_deg: Sequence[float]
     left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoxRules:
+    """How the boxes of a corpus are made. detector: None for the annotated ones."""
+
+    rules: Boxes
+    detector: Detector | None
 
 
 def of_test(params: Path, name: str, network: Opened) -> Labelled:
@@ -69,7 +79,7 @@ def of_test(params: Path, name: str, network: Opened) -> Labelled:
 
 
 def of_corpus(
-    folder: Path, reader: str, where: Where, rules: "BoxRules", theta_deg: float
+    folder: Path, reader: str, where: Where, rules: BoxRules, theta_deg: float
 ) -> Labelled:
     """A corpus that no stage has seen: read, selected, its faces found, as the stages would."""
     with redirect_stdout(sys.stderr):  # what readers say is no result
@@ -77,7 +87,7 @@ def of_corpus(
     faces = _selected(corpus.faces, where, f"--where, of {folder}")
     lost = [] if where else [_lost_files(corpus.skipped)]
     beyond = (faces[PYR].abs() > theta_deg).any(axis=1)
-    lost.append(_lost(faces[beyond], f"beyond ±{theta_deg:g}°", "an angle of the label"))
+    lost.append(_lost(faces[beyond], TOO_FAR, f"expected angles within ±{theta_deg:g}°"))
     found, missing = _boxed(faces[~beyond], folder, rules)
     return Labelled(folder.name, folder, found, pd.concat([*lost, missing]), YAW_BANDS_DEG)
 
@@ -91,14 +101,6 @@ def where_of(words: Sequence[str]) -> Where:
             raise InputError(f"--where {word}: expected split=, subject= or video= and a value")
         accepted.setdefault(column, []).append(value)
     return accepted
-
-
-@dataclass(frozen=True)
-class BoxRules:
-    """How the boxes of a corpus are made. detector: None for the annotated ones."""
-
-    rules: Boxes
-    detector: Detector | None
 
 
 def box_rules(network: Opened, params: Path, source: str, detector: Path | None) -> BoxRules:
@@ -180,7 +182,7 @@ def _detected(
         found = pd.concat([found, fallen := _annotated(lost[usable])]).sort_index()
         lost = lost.drop(index=fallen.index)
     unreadable = lost["reason"].str.startswith(UNREADABLE)
-    why = np.where(unreadable, NOT_READ, NOT_FOUND)
+    why = np.where(unreadable, UNREAD, NO_MATCH)
     return found, lost.assign(why=why)[LOST]
 
 
@@ -190,4 +192,4 @@ def _lost(faces: pd.DataFrame, why: str, reason: str) -> pd.DataFrame:
 
 def _lost_files(skipped: pd.DataFrame) -> pd.DataFrame:
     """What a reader could not read. With `where` nobody knows which of them were meant."""
-    return skipped.rename(columns={"file": "image"}).assign(face_id="", why=NOT_READ)[LOST]
+    return skipped.rename(columns={"file": "image"}).assign(face_id="", why=UNREAD)[LOST]

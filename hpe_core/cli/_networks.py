@@ -82,7 +82,11 @@ def _exported(path: Path) -> Opened:
         theta_deg = float(bins["theta_deg"])
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: damaged metadata: {error!r}") from None
-    return _opened(path, partial(angles, session), crop, boxes, theta_deg)
+    opened = _opened(path, partial(angles, session), crop, boxes, theta_deg)
+    shape, expected = session.get_inputs()[0].shape[1:], [opened.crop.height, opened.crop.width, 3]
+    if shape != expected:
+        raise InputError(f"{path}: takes faces of {shape}, but its metadata say {expected}")
+    return opened
 
 
 def _opened(
