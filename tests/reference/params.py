@@ -35,7 +35,7 @@ section on their command line.
 
 def page() -> str:
     values = [yaml.safe_load(path.read_text()) for path in (DEMO, PAPER)]
-    said = comments(DEMO.read_text())
+    said = {key: linked(text) for key, text in comments(DEMO.read_text()).items()}
     return whole(INTRO, *(section(name, values, said) for name in SECTIONS), across())
 
 
@@ -154,6 +154,11 @@ def sentence(name: str) -> str:
 def shown(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, width=1000)
     return code(text.removesuffix("\n").removesuffix("\n...").strip())
+
+
+def linked(comment: str) -> str:
+    """With its pages of docs/ as links."""
+    return re.sub(r"\bdocs/([\w-]+\.md)", r"[\1](../\1)", comment)
 
 
 def capital(text: str) -> str:
