@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from hpe_core import report
+from hpe_core import paper_tables
 from hpe_core.errors import InputError
 from hpe_core.io.curves import RiskPanel, save_jitter, save_risk_coverage
 from hpe_core.io.figures import HeatMap, save_heatmaps
 from hpe_core.io.files import atomic, read_json
 from hpe_core.io.tables import read_csv
+from hpe_core.paper_tables import Cell, Published, TestSet, TrainingSet, markdown
 from hpe_core.params.learning import Base, Ensemble
 from hpe_core.params.loading import load
 from hpe_core.params.protocols import Imported, Protocol, Students, Test
 from hpe_core.params.results import Tables
 from hpe_core.predictions import ORACLE
-from hpe_core.report import Cell, Published, TestSet, TrainingSet, markdown
 from pipeline._cli import run
 
 PAPER = "Columns that begin with “paper” are the published values, measured on the real corpora."
@@ -111,11 +111,11 @@ def main(
         for name, p in protocols.items()
     }
     teacher = (grid.K, grid.d)
-    named = report.windows_text(grid.K, grid.d, grid.turns_deg, grid.flip)
+    named = paper_tables.windows_text(grid.K, grid.d, grid.turns_deg, grid.flip)
 
     writer = Writer(tables, corpora)
-    faces = report.counts_table(train, measured, paper.counts)
-    kept = report.corpora_table(counted)
+    faces = paper_tables.counts_table(train, measured, paper.counts)
+    kept = paper_tables.corpora_table(counted)
     writer.write("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
     for protocol in protocols:
         write_ensemble(writer, protocol, measured, teacher, paper.ensemble)
@@ -125,23 +125,23 @@ def main(
         for key, network in foreign.items()
         if key not in placed
     }
-    methods = report.methods_table(measured, elsewhere, backbone, named, paper.methods)
+    methods = paper_tables.methods_table(measured, elsewhere, backbone, named, paper.methods)
     writer.write("table5", "Table 5: methods", methods, once=["test"], bold=["avg", "paper_avg"])
-    by_yaw = report.bands_table(measured)
-    beside = report.bands_side_by_side(by_yaw)
+    by_yaw = paper_tables.bands_table(measured)
+    beside = paper_tables.bands_side_by_side(by_yaw)
     writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
     write_comparisons(writer, measured)
     write_uncertainty(writer, measured)
-    levels = report.jitter_by_level(read_jitter(measured, jitter))
-    lost = report.jitter_table(levels)
+    levels = paper_tables.jitter_by_level(read_jitter(measured, jitter))
+    lost = paper_tables.jitter_table(levels)
     bold = [str(name) for name in lost if str(name).endswith("_loss")]
     title = "Sensitivity to the box: errors for boxes that are moved or resized"
     writer.write("jitter", title, lost, once=["test"], bold=bold, note=JITTER)
-    results = report.results_table(measured, paper.methods)
-    sweep = report.sweep_table(measured, teacher, paper.ensemble)
+    results = paper_tables.results_table(measured, paper.methods)
+    sweep = paper_tables.sweep_table(measured, teacher, paper.ensemble)
     page = summary_page(corpora, named, measured, results, sweep, faces)
     write_text(page, tables / "summary.md")
-    panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
+    panels = [HeatMap(t.title, t.cells, teacher, paper_tables.best_cell(t.cells)) for t in measured]
     title = f"MAE of the offset ensemble, degrees\n{corpora}"
     save_heatmaps(panels, title, figures / "heatmap.png")
     title = f"MAE where the least certain faces are refused\n{corpora}"
@@ -189,7 +189,7 @@ def write_ensemble(
     numbers = published.loc[published["protocol"] == protocol, "table"].unique()
     name = f"table{numbers[0]}" if len(numbers) else f"ensemble-{protocol}"
     heading = f"Table {numbers[0]}" if len(numbers) else "Ensemble"
-    table = report.ensemble_table(own, teacher, published)
+    table = paper_tables.ensemble_table(own, teacher, published)
     title = f"{heading}: errors of the offset ensemble, protocol {protocol}"
     writer.write(
         name, title, table, digits=3, once=["test"], bold=["avg", "paper_avg"], note=PIXELS
@@ -197,15 +197,15 @@ def write_ensemble(
 
 
 def write_comparisons(writer: Writer, sets: list[TestSet]) -> None:
-    table = report.comparisons_table(sets)
-    title, page = "Is one network better than another?", report.comparisons_text(table)
-    note = f" {report.COMPARED}."
+    table = paper_tables.comparisons_table(sets)
+    title, page = "Is one network better than another?", paper_tables.comparisons_text(table)
+    note = f" {paper_tables.COMPARED}."
     writer.write("comparisons", title, table, 3, once=["test", "a"], page=page, note=note)
 
 
 def write_uncertainty(writer: Writer, sets: list[TestSet]) -> None:
     """One row an uncertainty in the CSV; in the page ranks first, then the coverage of the std."""
-    table = report.uncertainty_table(sets)
+    table = paper_tables.uncertainty_table(sets)
     covered = [name for name in table if str(name).startswith("covered_")] + ["calibrated"]
     of_std = table.loc[table["uncertainty"] == "std", ["test", "network", *covered]]
     title, once = "Do the networks know where they err?", ["test", "network"]
@@ -232,7 +232,7 @@ def summary_page(
     return PAGE.format(
         corpora=corpora,
         teacher=teacher,
-        level=report.INTERVAL,
+        level=paper_tables.INTERVAL,
         results=markdown(
             results.assign(test=results["test"].map(names)).drop(columns="faces"), once=["test"]
         ),

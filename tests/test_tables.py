@@ -12,7 +12,7 @@ import pytest
 import yaml
 from dvc_render.vega import VegaRenderer
 
-from hpe_core import evaluation, report
+from hpe_core import evaluation, paper_tables
 from hpe_core.boxes import offset_grid
 from hpe_core.comparison import compare, pairs_of
 from hpe_core.errors import InputError
@@ -602,7 +602,7 @@ def test_of_equal_cells_the_cheapest_is_best():
         [(9, 1, 361, 3.0), (15, 5, 49, 3.0), (9, 3, 49, 3.0), (11, 3, 49, 3.0), (0, 1, 1, 3.1)],
         columns=["K", "d", "S", "mae"],
     )
-    assert report.best_cell(cells) == (9, 3)
+    assert paper_tables.best_cell(cells) == (9, 3)
 
 
 @pytest.mark.parametrize(
@@ -618,9 +618,9 @@ def test_published_averages_are_the_mean_of_the_published_angles(name, digits):
 
 def test_published_sizes_are_those_of_formula_5():
     table = pd.read_csv(ROOT / "data" / "published" / "ensemble.csv")
-    assert [report.ensemble_size((k, d)) for k, d in zip(table["K"], table["d"], strict=True)] == (
-        table["S"].tolist()
-    )
+    assert [
+        paper_tables.ensemble_size((k, d)) for k, d in zip(table["K"], table["d"], strict=True)
+    ] == (table["S"].tolist())
 
 
 def test_the_plots_template_fills_with_a_sweep(tmp_path):
