@@ -1,5 +1,6 @@
 """`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
 
+import json
 import os
 import random
 import re
@@ -214,18 +215,25 @@ def test_an_experiment_with_another_ensemble(project):
     assert ran >= AFTER_TARGETS
     assert ran <= AFTER_TARGETS | {"check"}
     difference = call(project, "dvc", "metrics", "diff", "HEAD")
-    assert "ensemble.mae" in difference
-    assert "ensemble.mae_std" in difference
+    assert re.search(r"p2-AFLW\.ensemble +\d", difference)
+    assert "p2 validation.kd-resnet8" in difference
+    detail = call(project, "dvc", "metrics", "diff", "HEAD", "--targets", "metrics/tests")
+    assert "ensemble.yaw" in detail
+    assert "ensemble.mae_std" in detail
+    columns = call(project, "dvc", "exp", "show", "--only-changed", "--csv").splitlines()[0]
+    assert "ensemble.K" in columns
+    assert "p2-AFLW.kd-resnet8" in columns
+    assert len(columns.split(",")) < 20, "too wide to read: keep detail out of metrics"
     call(project, "git", "checkout", "-q", ".")
     call(project, "dvc", "checkout", "-q")
     assert would_run(project) == set()
 
 
 def test_metrics_show_and_plots(project):
-    shown = call(project, "dvc", "metrics", "show")
-    assert "metrics/tests/p2-AFLW.json" in shown
-    assert "metrics/validation/p2.json" in shown
-    assert len(shown.splitlines()[0].split()) < 30, "too wide to read: keep detail out of metrics"
+    shown = call(project, "dvc", "metrics", "show", "--json")
+    maes = json.loads(shown)[""]["data"]["metrics/summary.json"]["data"]
+    assert sorted(maes) == ["p2 validation", "p2-AFLW"]
+    assert {tuple(own) for own in maes.values()} == {("base", "ensemble", "kd-resnet8")}
     call(project, "dvc", "plots", "show", "-o", "plots")
     html = (project / "plots" / "index.html").read_text()
     shutil.rmtree(project / "plots")

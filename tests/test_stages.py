@@ -140,9 +140,9 @@ def run_all(root: Path, corpora: Path) -> None:
         comparisons=root / "metrics/comparisons", uncertainty=root / "metrics/uncertainty",
         risk=root / "metrics/risk", jitter=root / "metrics/jitter",
         counts=root / "metrics/faces", sets=root / "metrics/sets",
-        leaks=root / "metrics/leaks",
+        leaks=root / "metrics/leaks", validation=root / "metrics/validation",
         imported=root / "metrics/imported", published=ROOT / "data/published",
-        tables=root / "tables", figures=root / "figures",
+        tables=root / "tables", summary=root / "metrics/summary.json", figures=root / "figures",
     )  # fmt: skip
 
 
