@@ -59,7 +59,7 @@ class Sheet:
     """One table: the name of its files, its title, all numbers, and how they are shown.
 
     digits: decimals; once, bold: as for `markdown`; page: what readers see instead of `table`;
-    more: a second table below it; note: what they have to know.
+    more: a second table below it, and what it is; note: what they have to know.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Sheet:
     bold: Sequence[str] = ()
     page: pd.DataFrame | None = None
     more: pd.DataFrame | None = None
+    more_title: str = ""
     note: str = ""
 
     @property
@@ -96,7 +97,15 @@ def all_sheets(results: Results) -> list[Sheet]:
 def faces_sheet(results: Results) -> Sheet:
     faces = paper_tables.counts_table(results.train, results.tests, results.published.counts)
     kept = paper_tables.corpora_table(results.counts)
-    return Sheet("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
+    words = "Faces kept of every corpus, and dropped by reason"
+    return Sheet(
+        "table1",
+        "Table 1: faces of every protocol",
+        faces,
+        once=["protocol"],
+        more=kept,
+        more_title=words,
+    )
 
 
 def ensemble_sheet(results: Results, protocol: str) -> Sheet | None:
@@ -147,7 +156,16 @@ def uncertainty_sheet(results: Results) -> Sheet:
     of_std = table.loc[table["uncertainty"] == "std", ["test", "network", *covered]]
     title, once = "Do the networks know where they err?", ["test", "network"]
     ranks = table.drop(columns=covered)
-    return Sheet("uncertainty", title, table, once=once, page=ranks, more=of_std, note=RANKS)
+    return Sheet(
+        "uncertainty",
+        title,
+        table,
+        once=once,
+        page=ranks,
+        more=of_std,
+        more_title="Share of faces whose error is within ±1 std",
+        note=RANKS,
+    )
 
 
 def jitter_sheet(results: Results) -> Sheet:

@@ -110,7 +110,7 @@ def test_the_second_repro_runs_nothing(project):
 
 
 AFTER_NETWORKS = {
-    "validate@p2", "evaluate@p2-AFLW", "jitter@p2-AFLW", "examples@p2-AFLW", "tables",
+    "validate@p2", "evaluate@p2-AFLW", "jitter@p2-AFLW", "examples@p2-AFLW", "tables", "report",
 }  # fmt: skip
 STUDENTS = {"distill@p2-resnet8-1", "distill@p2-resnet8-2"}
 AFTER_TARGETS = {"ensemble@p2-1", "ensemble@p2-2", *STUDENTS, *AFTER_NETWORKS}
@@ -157,7 +157,7 @@ def test_other_validation_faces_re_run_no_detection_and_no_test_crops(changed):
 
 def test_strict_leaks_are_looked_for_again_and_train_nothing(changed):
     assert changed("params.yaml", set_param("leaks.strict", True)) - {"check"} == {
-        "leaks@p2", "tables",
+        "leaks@p2", "tables", "report",
     }  # fmt: skip
 
 
