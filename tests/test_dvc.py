@@ -239,7 +239,14 @@ def test_metrics_show_and_plots(project):
     shutil.rmtree(project / "plots")
     assert "vega" in html
     assert "history_p2_base-2" in html
-    assert "sweep_p2-AFLW" in html
+    for name in (
+        "sweep_p2-AFLW",
+        "jitter_p2-AFLW",
+        "risk_p2-AFLW",
+        "tables_bands",
+        "tables_uncertainty",
+    ):
+        assert f"metrics_{name}_csv" in html
 
 
 def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 import yaml
 from dvc_render.vega import VegaRenderer
 
@@ -664,6 +666,36 @@ def test_the_plots_template_fills_with_jittered_boxes(tmp_path):
     assert (x["calculate"], x["as"]) == ("toNumber(datum['level'])", "x")
     assert (y["calculate"], y["as"]) == ("toNumber(datum['mae'])", "y")
     assert set(mean["groupby"]) - {"x", "rev"} < set(data[0])
+
+
+@pytest.mark.parametrize(
+    ("template", "file", "x", "y", "row", "marks"),
+    [
+        pytest.param(
+            "risk", "risk/p2-AFLW.csv", "percent", "mae", ("base", "100"), 50, id="risk"
+        ),
+        pytest.param(
+            "bands", "out/bands.csv", "abs_yaw", "avg", ("kd-resnet10", "60-99"), 36, id="bands"
+        ),
+        pytest.param(
+            "coverage", "out/uncertainty.csv", "covered_yaw", "network", ("base", ""), 36,
+            id="coverage",
+        ),
+    ],
+)  # fmt: skip
+def test_the_other_plots_templates_draw_what_is_measured(
+    paper_run, template, file, x, y, row, marks
+):
+    with (paper_run.parent / file).open(newline="") as opened:
+        data = [{**line, "rev": "workspace", "filename": "a"} for line in csv.DictReader(opened)]
+    assert any((line["network"], line[x] if row[1] else "") == row for line in data)
+    folder = str(ROOT / ".dvc" / "plots")
+    renderer = VegaRenderer(data, "a", template=template, template_dir=folder, x=x, y=y)
+    filled = json.loads(renderer.partial_html())
+    assert "<DVC_METRIC" not in json.dumps(filled)
+    svg = vl_convert.vegalite_to_svg(filled, vl_version="5.8")  # DVC's page loads one like it
+    assert len(re.findall(r'aria-roledescription="(?:point|circle)"', svg)) == marks
+    assert "NaN" not in svg
 
 
 def drawn(path: Path) -> np.ndarray:
