@@ -102,6 +102,40 @@ def interval_spec(errors: pd.DataFrame, colours: Mapping[str, str]) -> dict[str,
     return _chart(_rows(errors), 44 + 26 * len(errors), layer=layers)
 
 
+def coverage_spec(
+    shares: pd.DataFrame, expected: float, colours: Mapping[str, str]
+) -> dict[str, Any]:
+    """The share of faces within ±1 std, a mark an angle, and the share that is expected.
+
+    shares: network, angle, share, label.
+    """
+    names_px = _LETTER_PX * max(map(len, shares["network"]))
+    axis = {"minExtent": names_px, "labelLimit": 2 * names_px}
+    y = {"field": "network", "type": "nominal", "sort": None, "title": None, "axis": axis}
+    x = {
+        "field": "share",
+        "type": "quantitative",
+        "title": "share of faces within ±1 std",
+        "scale": {"domain": [0, 1]},
+    }
+    shape = {"field": "angle", "type": "nominal", "sort": None, "title": None}
+    points = {
+        "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "shape": {**shape, "legend": {"orient": "top", "symbolFillColor": "currentColor"}},
+            "color": _colour_by("network", colours),
+            "description": {"field": "label"},
+        },
+    }
+    return _chart(
+        _rows(shares),
+        80 + 22 * shares["network"].nunique(),
+        layer=[_upright(expected, f"{expected:.2f} where the std is of the right size"), points],
+    )
+
+
 def heatmap_spec(
     cells: pd.DataFrame, teacher: tuple[int, int], best: tuple[int, int]
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from hpe_core.readable import NOTHING
 from hpe_core.sheets import Results
 
 Report = Mapping[str, Any]
+_NAMED = 20  # changed files
 
 
 def counts_section(
@@ -113,9 +114,10 @@ def _written_by(commit: str, changed: Sequence[str]) -> str:
         return "Which code wrote this page is not known: it was no git checkout."
     if not changed:
         return f"Written by commit {commit}, without uncommitted changes."
+    more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
     return (
         f"Written by commit {commit} with changes that are not committed, so this commit alone "
-        f"does not give this page. Changed: {', '.join(changed)}."
+        f"does not give this page. Changed: {', '.join(changed[:_NAMED])}{more}."
     )
 
 

@@ -9,17 +9,20 @@ from hpe_core.charts import (
     Chart,
     Curve,
     colours_of,
+    coverage_spec,
     curves_spec,
     few_labels,
     heatmap_spec,
     interval_spec,
 )
 from hpe_core.findings import Choice, errors_by_yaw, headline_sentence, verdict
+from hpe_core.geometry import ANGLES
 from hpe_core.metrics import gain
 from hpe_core.page import Block, Charts, Section, Table, Text, table_of
 from hpe_core.paper_tables import TestSet
 from hpe_core.predictions import ORACLE
 from hpe_core.sheets import PAPER, PIXELS, Results, Sheet, all_sheets
+from hpe_core.uncertainty import ONE_SIGMA
 
 _PALE = "var(--pale)"
 _JITTER = {  # kind → axis title, factor to its unit, where the box is as it is
@@ -198,14 +201,41 @@ def jitter_chart(
 def risk_section(results: Results) -> Section:
     colours = network_colours(results)
     words = (
-        "Does a network know where it errs? The MAE of the faces that are kept when those of the "
+        "The MAE of the faces that are kept when those of the "
         "largest predicted standard deviation are refused. A curve that falls to the left knows. "
-        "Dashed: the base network's faces in the order of their true errors, which no network can "
-        "beat with these errors. Coverage and rank correlations: among the tables."
+        "Dashed: the base network's faces in the order of their true errors, the lowest that any "
+        "order of them could reach. Coverage and rank correlations: among the tables."
     )
     charts = [risk_chart(test, colours) for test in results.tests]
     legend = {**_evaluated(results), ORACLE: _PALE}
-    return Section("risk", "Refusing uncertain faces", [Text(words), Charts(charts, legend)])
+    sizes = (
+        "Is the predicted standard deviation of the right size? Of a normal error 0.68 of the faces"
+        " lie within ±1 std (upright line): left of it networks are too sure, right of it not sure "
+        "enough. It is made to fit on validation faces, where there are any."
+    )
+    covered = Charts([coverage_chart(test, colours) for test in results.tests], {})
+    blocks: list[Block] = [Text(words), Charts(charts, legend), Text(sizes), covered]
+    return Section("risk", "Do networks know where they err?", blocks)
+
+
+def coverage_chart(test: TestSet, colours: Mapping[str, str]) -> Chart:
+    rows = []
+    for name in test.networks:
+        std = test.uncertainty[name]["std"]
+        fitted = "" if std["calibrated"] else ", not calibrated"
+        for angle in ANGLES:
+            share = std["coverage"][angle]
+            label = f"{name}, {angle}: {share:.2f} of the faces within ±1 std{fitted}"
+            rows.append({"network": name, "angle": angle, "share": share, "label": label})
+    shares = pd.DataFrame(rows)
+    farthest = max(rows, key=lambda row: abs(row["share"] - ONE_SIGMA))["label"]
+    numbers = shares.pivot(index="network", columns="angle", values="share")[list(ANGLES)]
+    return Chart(
+        test.title,
+        coverage_spec(shares, ONE_SIGMA, colours),
+        f"Farthest from {ONE_SIGMA:.2f}: {farthest}.",
+        numbers.loc[list(test.networks)].reset_index(),
+    )
 
 
 def risk_chart(test: TestSet, colours: Mapping[str, str]) -> Chart:

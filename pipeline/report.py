@@ -180,8 +180,9 @@ def face_groups(
             raise InputError(
                 f"{path}: no face {min(absent)}, as predictions have; run evaluate again"
             )
-        kinds = {"largest errors": worst_faces(own, shown // 2)}
-        kinds["median errors"] = median_faces(own, shown - shown // 2)
+        kinds = {"largest errors": worst_faces(own, shown - shown // 2)}
+        if shown > 1:
+            kinds["median errors"] = median_faces(own, shown // 2)
         for words, faces in kinds.items():
             pixels = {face: crops[row_of[face]] for face in faces["face_id"]}
             title = f"{test.title}: {words} of {network}"

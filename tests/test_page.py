@@ -375,7 +375,8 @@ def test_versions_are_those_of_what_the_project_names():
     [
         pytest.param("", (), "not known", id="no checkout"),
         pytest.param("abc", (), "commit abc, without uncommitted", id="clean"),
-        pytest.param("abc", ("a.py", "b.py"), "Changed: a.py, b.py", id="changed"),
+        pytest.param("abc", ("a.py", "b.py"), "Changed: a.py, b.py.", id="changed"),
+        pytest.param("abc", ("x",) * 23, ", x and 3 more.", id="many"),
     ],
 )
 def test_provenance_says_which_code_wrote_the_page(commit, changed, expected):
