@@ -18,6 +18,7 @@ demo: checkout .venv/.installed  ## the whole pipeline on the drawn demo corpora
 	dvc repro
 	@cat metrics/tables/summary.md
 	@echo "Tables: metrics/tables/   figures: metrics/figures/   networks: data/models/"
+	@echo "All of it to look at, in a browser: data/report.html"
 
 checkout:
 	@test -e .git || { echo "Not a git checkout, and DVC needs one: clone the repository."; exit 1; }

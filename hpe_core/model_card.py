@@ -12,21 +12,22 @@ from typing import Any
 
 import pandas as pd
 
-from hpe_core import report
+from hpe_core import paper_tables
 from hpe_core.bins import THETA_DEG
 from hpe_core.errors import InputError
 from hpe_core.geometry import ANGLES
+from hpe_core.paper_tables import TestSet, TrainingSet
 from hpe_core.params.faces import Boxes, Crop, Filter
 from hpe_core.params.learning import Base, Distill
 from hpe_core.params.protocols import Protocol
-from hpe_core.report import TestSet, TrainingSet, markdown
+from hpe_core.readable import markdown
 
 NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of params.yaml. teacher: as `report.windows_text` names it."""
+    """Of params.yaml. teacher: as `paper_tables.windows_text` names it."""
 
     corpora: str
     base: Base
@@ -44,8 +45,9 @@ class Measured:
     """Of one protocol.
 
     counts: what `filter` kept and dropped of the training corpus; tests: its test sets; methods:
-    the paper's Table 5; jitter: as from `report.jitter_by_level`, of its test sets; calibration:
-    factors of the std, columns network, seed, pitch, yaw, roll, no row without validation faces.
+    the paper's Table 5; jitter: as from `paper_tables.jitter_by_level`, of its test sets;
+    calibration: factors of the std, columns network, seed, pitch, yaw, roll, no row without
+    validation faces.
     """
 
     training: TrainingSet
@@ -95,7 +97,7 @@ def evaluation(measured: Measured) -> dict[str, str]:
     return {
         "results": markdown(results(tests, measured.methods), once=["test"]),
         "bands": markdown(own_bands(tests), once=["test"]),
-        "jitter": markdown(report.jitter_table(measured.jitter), once=["test"]),
+        "jitter": markdown(paper_tables.jitter_table(measured.jitter), once=["test"]),
         "coverage": markdown(coverage(tests), once=["test"]),
         "overlap": markdown(overlap(tests), once=["test"]),
     }
@@ -201,8 +203,8 @@ def calibration_text(factors: pd.DataFrame) -> str:
 
 
 def results(tests: Sequence[TestSet], methods: pd.DataFrame) -> pd.DataFrame:
-    """Errors of base, ensemble and students: `report.results_table`, and each angle's."""
-    table = report.results_table(tests, methods).drop(columns=["paper_avg", "paper_gain"])
+    """Errors of base, ensemble and students: `paper_tables.results_table`, and each angle's."""
+    table = paper_tables.results_table(tests, methods).drop(columns=["paper_avg", "paper_gain"])
     summaries = {(test.name, name): own for test in tests for name, own in test.networks.items()}
     keys = list(zip(table["test"], table["network"], strict=True))
     table = table[[key in summaries for key in keys]]
@@ -211,12 +213,12 @@ def results(tests: Sequence[TestSet], methods: pd.DataFrame) -> pd.DataFrame:
 
 
 def own_bands(tests: Sequence[TestSet]) -> pd.DataFrame:
-    table = report.bands_table(tests)
-    return report.bands_side_by_side(table[~table["network"].str.startswith("imported ")])
+    table = paper_tables.bands_table(tests)
+    return paper_tables.bands_side_by_side(table[~table["network"].str.startswith("imported ")])
 
 
 def coverage(tests: Sequence[TestSet]) -> pd.DataFrame:
-    table = report.uncertainty_table(tests)
+    table = paper_tables.uncertainty_table(tests)
     columns = ["test", "network", *(f"covered_{angle}" for angle in ANGLES), "calibrated"]
     return table.loc[table["uncertainty"] == "std", columns]
 

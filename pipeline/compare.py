@@ -17,7 +17,8 @@ import pandas as pd
 from hpe_core.comparison import COLUMNS, Pair, compare, pairs_of
 from hpe_core.errors import InputError
 from hpe_core.io.tables import read_table
-from hpe_core.report import COMPARED, comparisons_text, markdown
+from hpe_core.paper_tables import COMPARED, comparisons_text
+from hpe_core.readable import markdown
 from pipeline._cli import run
 
 

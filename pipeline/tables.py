@@ -1,49 +1,24 @@
 """The paper's tables and its heat map from all metrics, the published values beside ours.
 
-    metrics of every test set, counts, published tables, template → tables (CSV, Markdown),
-    figures, a model card a protocol
-
-Only what params.yaml lists is read: folders may hold results of tests that are no longer there.
+metrics of every test set, counts, published tables, template → tables (CSV, Markdown), figures,
+the MAE of every network as one metrics file, a model card a protocol
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from hpe_core import report
-from hpe_core.errors import InputError
+from hpe_core import paper_tables
 from hpe_core.io.curves import RiskPanel, save_jitter, save_risk_coverage
 from hpe_core.io.figures import HeatMap, save_heatmaps
-from hpe_core.io.files import atomic, read_json
-from hpe_core.io.tables import read_csv
-from hpe_core.model_card import Measured, Settings, fields, fill
-from hpe_core.params.faces import Boxes, Crop, Filter
-from hpe_core.params.learning import Base, Distill, Ensemble
-from hpe_core.params.loading import load
-from hpe_core.params.protocols import Imported, Protocol, Seeds, Students, Test
-from hpe_core.params.results import Tables
+from hpe_core.io.files import atomic, write_json
+from hpe_core.paper_tables import TestSet
 from hpe_core.predictions import ORACLE
-from hpe_core.report import Cell, Published, TestSet, TrainingSet, markdown
+from hpe_core.readable import markdown
+from hpe_core.sheets import Results, Sheet, all_sheets, headline, sheet_markdown
 from pipeline._cli import run
+from pipeline._model_cards import write_cards
+from pipeline._results import Folders, read_results
 
-PAPER = "Columns that begin with “paper” are the published values, measured on the real corpora."
-PIXELS = (
-    " K and d are pixels of the network's input, which is 224 x 224 in the paper. All from the base"
-    " network of the first seed."
-)
-RANKS = (
-    " pitch, yaw, roll, face: Spearman's correlation of uncertainty and |error|; of oracle: how"
-    " much of the gain is reached that refusing the worst faces first has (1: all, 0: as chance)."
-    " Below: the share of faces whose error is within ±1 std; where it is calibrated, on validation"
-    " faces, it should be 0.68."
-)
-JITTER = (
-    " Shift: share of the box's side by which it moves, mean over four directions; scale: factor of"
-    " its sides. Loss: by how much the MAE is larger than for the box as it is, on the same faces;"
-    " the least of each test set is bold."
-)
 PAGE = """# Head pose: base network, offset ensemble, students
 
 Ours: **{corpora}**.
@@ -90,250 +65,84 @@ def main(
     counts: Path,
     sets: Path,
     leaks: Path,
+    validation: Path,
     imported: Path,
     calibration: Path,
     published: Path,
     card: Path,
     tables: Path,
+    summary: Path,
     figures: Path,
 ) -> None:
-    protocols = load(params, "protocols", dict[str, Protocol])
-    grid = load(params, "ensemble", Ensemble)
-    corpora = load(params, "tables", Tables).corpora
-    backbone = load(params, "base", Base).backbone
-    foreign = load(params, "imported", dict[str, Imported])
     folders = Folders(
-        tests, bands, cells, intervals, comparisons, uncertainty, risk, leaks, imported
+        tests=tests,
+        bands=bands,
+        cells=cells,
+        intervals=intervals,
+        comparisons=comparisons,
+        uncertainty=uncertainty,
+        risk=risk,
+        jitter=jitter,
+        counts=counts,
+        sets=sets,
+        leaks=leaks,
+        validation=validation,
+        imported=imported,
+        published=published,
     )
-    measured = read_tests(params, protocols, foreign, folders)
-    paper = read_published(published)
-    datasets = dict.fromkeys(
-        [*(p.train for p in protocols.values()), *(t.dataset for t in measured)]
-    )
-    counted = {name: read_json(counts / f"{name}.json") for name in datasets}
-    train = {
-        name: TrainingSet(p.train, **read_json(sets / f"{name}.json"))
-        for name, p in protocols.items()
-    }
-    teacher = (grid.K, grid.d)
-    named = report.windows_text(grid.K, grid.d, grid.turns_deg, grid.flip)
+    results = read_results(params, folders)
+    for sheet in all_sheets(results):
+        write_sheet(sheet, results.corpora, tables)
+    write_text(summary_page(results), tables / "summary.md")
+    write_json(headline(results), summary)
+    write_cards(params, results, calibration, card, tables)
+    write_figures(results, figures)
 
-    writer = Writer(tables, corpora)
-    faces = report.counts_table(train, measured, paper.counts)
-    kept = report.corpora_table(counted)
-    writer.write("table1", "Table 1: faces of every protocol", faces, once=["protocol"], more=kept)
-    for name in protocols:
-        write_ensemble(writer, name, measured, teacher, paper.ensemble)
-    placed = {key for test in measured for key in test.imported}
-    elsewhere = {
-        key: (network.dataset, read_json(imported / f"{key}.json"))
-        for key, network in foreign.items()
-        if key not in placed
-    }
-    methods = report.methods_table(measured, elsewhere, backbone, named, paper.methods)
-    writer.write("table5", "Table 5: methods", methods, once=["test"], bold=["avg", "paper_avg"])
-    by_yaw = report.bands_table(measured)
-    beside = report.bands_side_by_side(by_yaw)
-    writer.write("bands", "MAE by bands of |yaw|, degrees", by_yaw, once=["test"], page=beside)
-    write_comparisons(writer, measured)
-    write_uncertainty(writer, measured)
-    levels = report.jitter_by_level(read_jitter(measured, jitter))
-    lost = report.jitter_table(levels)
-    bold = [str(name) for name in lost if str(name).endswith("_loss")]
-    title = "Sensitivity to the box: errors for boxes that are moved or resized"
-    writer.write("jitter", title, lost, once=["test"], bold=bold, note=JITTER)
-    results = report.results_table(measured, paper.methods)
-    sweep = report.sweep_table(measured, teacher, paper.ensemble)
-    page = summary_page(corpora, named, measured, results, sweep, faces)
-    write_text(page, tables / "summary.md")
-    settings = card_settings(params, corpora, named)
-    for name, protocol in protocols.items():
-        own = [test for test in measured if test.protocol == name]
-        of_own = levels[levels["test"].isin([test.name for test in own])]
-        factors = read_csv(calibration / f"{name}.csv")
-        kept_of_it = counted[protocol.train]
-        known = Measured(train[name], kept_of_it, own, paper.methods, of_own, factors)
-        values = fields(name, protocol, settings, known)
-        write_card(card, values, tables / f"model-card-{name}.md")
-    panels = [HeatMap(t.title, t.cells, teacher, report.best_cell(t.cells)) for t in measured]
-    title = f"MAE of the offset ensemble, degrees\n{corpora}"
-    save_heatmaps(panels, title, figures / "heatmap.png")
-    title = f"MAE where the least certain faces are refused\n{corpora}"
-    save_risk_coverage([risk_panel(t) for t in measured], title, figures / "risk.png")
-    title = f"MAE for boxes that are moved or resized\n{corpora}"
+
+def write_sheet(sheet: Sheet, corpora: str, folder: Path) -> None:
+    """As CSV and Markdown, and in both the corpora that its numbers come from."""
+    with atomic(folder / f"{sheet.name}.csv") as temporary:
+        labelled = sheet.table.round(4).assign(corpora=corpora)
+        labelled.to_csv(temporary, index=False, lineterminator="\n")
+    write_text(sheet_markdown(sheet, corpora), folder / f"{sheet.name}.md")
+
+
+def summary_page(results: Results) -> str:
+    """The page that `make demo` prints."""
+    names = {test.name: test.title for test in results.tests}
+    published = results.published
+    errors = paper_tables.results_table(results.tests, published.methods).drop(columns="faces")
+    sweep = paper_tables.sweep_table(results.tests, results.teacher, published.ensemble)
+    faces = paper_tables.counts_table(results.train, results.tests, published.counts)
+    return PAGE.format(
+        corpora=results.corpora,
+        teacher=results.teacher_text,
+        level=paper_tables.INTERVAL,
+        results=markdown(errors.assign(test=errors["test"].map(names)), once=["test"]),
+        sweep=markdown(sweep.assign(test=sweep["test"].map(names)), digits=3),
+        faces=markdown(faces.drop(columns="paper_note"), once=["protocol"]),
+    )
+
+
+def write_figures(results: Results, folder: Path) -> None:
+    panels = [
+        HeatMap(t.title, t.cells, results.teacher, paper_tables.best_cell(t.cells))
+        for t in results.tests
+    ]
+    title = f"MAE of the offset ensemble, degrees\n{results.corpora}"
+    save_heatmaps(panels, title, folder / "heatmap.png")
+    title = f"MAE where the least certain faces are refused\n{results.corpora}"
+    save_risk_coverage([risk_panel(t) for t in results.tests], title, folder / "risk.png")
+    title = f"MAE for boxes that are moved or resized\n{results.corpora}"
+    levels = results.jitter
     labels = levels["test"] + ", " + levels["faces"].astype("str") + " faces"
-    save_jitter(levels.assign(test=labels), title, figures / "jitter.png")
-
-
-class Writer:
-    """Each table as CSV and Markdown, and in both the corpora that its numbers come from."""
-
-    def __init__(self, folder: Path, corpora: str) -> None:
-        self.folder, self.corpora = folder, corpora
-
-    def write(
-        self,
-        name: str,
-        title: str,
-        table: pd.DataFrame,
-        digits: int = 2,
-        once: list[str] | None = None,
-        bold: list[str] | None = None,
-        page: pd.DataFrame | None = None,
-        more: pd.DataFrame | None = None,
-        note: str = "",
-    ) -> None:
-        """page: what the page shows instead of `table`; more: a second table below it."""
-        with atomic(self.folder / f"{name}.csv") as temporary:
-            labelled = table.round(4).assign(corpora=self.corpora)
-            labelled.to_csv(temporary, index=False, lineterminator="\n")
-        parts = [f"# {title}", f"Ours: **{self.corpora}**. {PAPER}{note}"]
-        parts += [markdown(table if page is None else page, digits, once or [], bold or [])]
-        parts += [markdown(more, digits)] if more is not None else []
-        write_text("\n\n".join(parts) + "\n", self.folder / f"{name}.md")
-
-
-def write_ensemble(
-    writer: Writer, protocol: str, sets: list[TestSet], teacher: Cell, published: pd.DataFrame
-) -> None:
-    """Tables 2 to 4 for the paper's protocols, `ensemble-<protocol>` for any other."""
-    own = [test for test in sets if test.protocol == protocol]
-    if not own:
-        return
-    numbers = published.loc[published["protocol"] == protocol, "table"].unique()
-    name = f"table{numbers[0]}" if len(numbers) else f"ensemble-{protocol}"
-    heading = f"Table {numbers[0]}" if len(numbers) else "Ensemble"
-    table = report.ensemble_table(own, teacher, published)
-    title = f"{heading}: errors of the offset ensemble, protocol {protocol}"
-    writer.write(
-        name, title, table, digits=3, once=["test"], bold=["avg", "paper_avg"], note=PIXELS
-    )
-
-
-def write_comparisons(writer: Writer, sets: list[TestSet]) -> None:
-    table = report.comparisons_table(sets)
-    title, page = "Is one network better than another?", report.comparisons_text(table)
-    note = f" {report.COMPARED}."
-    writer.write("comparisons", title, table, 3, once=["test", "a"], page=page, note=note)
-
-
-def write_uncertainty(writer: Writer, sets: list[TestSet]) -> None:
-    """One row an uncertainty in the CSV; in the page ranks first, then the coverage of the std."""
-    table = report.uncertainty_table(sets)
-    covered = [name for name in table if str(name).startswith("covered_")] + ["calibrated"]
-    of_std = table.loc[table["uncertainty"] == "std", ["test", "network", *covered]]
-    title, once = "Do the networks know where they err?", ["test", "network"]
-    ranks = table.drop(columns=covered)
-    writer.write("uncertainty", title, table, once=once, page=ranks, more=of_std, note=RANKS)
-
-
-def card_settings(params: Path, corpora: str, teacher: str) -> Settings:
-    return Settings(
-        corpora,
-        load(params, "base", Base),
-        load(params, "distill", Distill),
-        load(params, "students", Students),
-        load(params, "seeds", Seeds),
-        teacher,
-        load(params, "boxes", Boxes),
-        load(params, "crop", Crop),
-        load(params, "filter", Filter),
-    )
-
-
-def write_card(template: Path, values: dict[str, str], path: Path) -> None:
-    try:
-        write_text(fill(template.read_text(encoding="utf-8"), values), path)
-    except InputError as error:
-        raise InputError(f"{template}: {error}") from None
+    save_jitter(levels.assign(test=labels), title, folder / "jitter.png")
 
 
 def risk_panel(test: TestSet) -> RiskPanel:
     curves = {str(name): curve for name, curve in test.risk.groupby("network")}
     oracle = curves[ORACLE]
     return RiskPanel(test.title, {name: curves[name] for name in test.networks}, "base", oracle)
-
-
-def summary_page(
-    corpora: str,
-    teacher: str,
-    sets: list[TestSet],
-    results: pd.DataFrame,
-    sweep: pd.DataFrame,
-    faces: pd.DataFrame,
-) -> str:
-    """The page that `make demo` prints."""
-    names = {test.name: test.title for test in sets}
-    return PAGE.format(
-        corpora=corpora,
-        teacher=teacher,
-        level=report.INTERVAL,
-        results=markdown(
-            results.assign(test=results["test"].map(names)).drop(columns="faces"), once=["test"]
-        ),
-        sweep=markdown(sweep.assign(test=sweep["test"].map(names)), digits=3),
-        faces=markdown(faces.drop(columns="paper_note"), once=["protocol"]),
-    )
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where `evaluate`, `leaks` and `imported` write: a file a test set, protocol or network."""
-
-    tests: Path
-    bands: Path
-    cells: Path
-    intervals: Path
-    comparisons: Path
-    uncertainty: Path
-    risk: Path
-    leaks: Path
-    imported: Path
-
-
-def read_tests(
-    params: Path, protocols: dict[str, Protocol], foreign: dict[str, Imported], folders: Folders
-) -> list[TestSet]:
-    """The test sets of params.yaml in its order. Raises InputError for a missing network."""
-    expected = ["base", "ensemble", *(f"kd-{s}" for s in load(params, "students", Students))]
-    found = []
-    for name, test in load(params, "tests", dict[str, Test]).items():
-        networks = read_json(folders.tests / f"{name}.json")
-        by_yaw = read_json(folders.bands / f"{name}.json")
-        absent = [key for key in expected if key not in networks]
-        if absent:
-            raise InputError(f"{folders.tests / name}.json: no {absent}; found {sorted(networks)}")
-        found.append(
-            TestSet(
-                name,
-                test.protocol,
-                protocols[test.protocol].train,
-                test.dataset,
-                {key: {**networks[key], "abs_yaw": by_yaw[key]} for key in expected},
-                {
-                    key: read_json(folders.imported / f"{key}.json")
-                    for key, network in foreign.items()
-                    if (network.dataset, network.where) == (test.dataset, test.where)
-                },
-                read_csv(folders.cells / f"{name}.csv"),
-                read_json(folders.intervals / f"{name}.json"),
-                read_csv(folders.comparisons / f"{name}.csv"),
-                read_json(folders.uncertainty / f"{name}.json"),
-                read_csv(folders.risk / f"{name}.csv"),
-                read_json(folders.leaks / f"{test.protocol}.json")[name],
-            )
-        )
-    return found
-
-
-def read_jitter(sets: list[TestSet], folder: Path) -> pd.DataFrame:
-    """What the stage `jitter` measured on every test set, with its name in the column `test`."""
-    parts = [read_csv(folder / f"{test.name}.csv").assign(test=test.name) for test in sets]
-    return pd.concat(parts)
-
-
-def read_published(folder: Path) -> Published:
-    return Published(*(read_csv(folder / f"{n}.csv") for n in ("counts", "ensemble", "methods")))
 
 
 def write_text(text: str, path: Path) -> None:
@@ -355,10 +164,12 @@ if __name__ == "__main__":
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--sets", type=Path, required=True)
     parser.add_argument("--leaks", type=Path, required=True)
+    parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("--imported", type=Path, required=True)
     parser.add_argument("--calibration", type=Path, required=True)
     parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True, help="template of the model cards")
     parser.add_argument("--tables", type=Path, required=True)
+    parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--figures", type=Path, required=True)
     run(main, parser)

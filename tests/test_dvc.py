@@ -1,5 +1,6 @@
 """`dvc repro` of the whole graph on a tiny profile, and what it re-runs after which change."""
 
+import json
 import os
 import random
 import re
@@ -109,7 +110,7 @@ def test_the_second_repro_runs_nothing(project):
 
 
 AFTER_NETWORKS = {
-    "validate@p2", "evaluate@p2-AFLW", "jitter@p2-AFLW", "examples@p2-AFLW", "tables",
+    "validate@p2", "evaluate@p2-AFLW", "jitter@p2-AFLW", "examples@p2-AFLW", "tables", "report",
 }  # fmt: skip
 STUDENTS = {"distill@p2-resnet8-1", "distill@p2-resnet8-2"}
 AFTER_TARGETS = {"ensemble@p2-1", "ensemble@p2-2", *STUDENTS, *AFTER_NETWORKS}
@@ -156,7 +157,7 @@ def test_other_validation_faces_re_run_no_detection_and_no_test_crops(changed):
 
 def test_strict_leaks_are_looked_for_again_and_train_nothing(changed):
     assert changed("params.yaml", set_param("leaks.strict", True)) - {"check"} == {
-        "leaks@p2", "tables",
+        "leaks@p2", "tables", "report",
     }  # fmt: skip
 
 
@@ -214,24 +215,38 @@ def test_an_experiment_with_another_ensemble(project):
     assert ran >= AFTER_TARGETS
     assert ran <= AFTER_TARGETS | {"check"}
     difference = call(project, "dvc", "metrics", "diff", "HEAD")
-    assert "ensemble.mae" in difference
-    assert "ensemble.mae_std" in difference
+    assert re.search(r"p2-AFLW\.ensemble +\d", difference)
+    assert "p2 validation.kd-resnet8" in difference
+    detail = call(project, "dvc", "metrics", "diff", "HEAD", "--targets", "metrics/tests")
+    assert "ensemble.yaw" in detail
+    assert "ensemble.mae_std" in detail
+    columns = call(project, "dvc", "exp", "show", "--only-changed", "--csv").splitlines()[0]
+    assert "ensemble.K" in columns
+    assert "p2-AFLW.kd-resnet8" in columns
+    assert len(columns.split(",")) < 20, "too wide to read: keep detail out of metrics"
     call(project, "git", "checkout", "-q", ".")
     call(project, "dvc", "checkout", "-q")
     assert would_run(project) == set()
 
 
 def test_metrics_show_and_plots(project):
-    shown = call(project, "dvc", "metrics", "show")
-    assert "metrics/tests/p2-AFLW.json" in shown
-    assert "metrics/validation/p2.json" in shown
-    assert len(shown.splitlines()[0].split()) < 30, "too wide to read: keep detail out of metrics"
+    shown = call(project, "dvc", "metrics", "show", "--json")
+    maes = json.loads(shown)[""]["data"]["metrics/summary.json"]["data"]
+    assert sorted(maes) == ["p2 validation", "p2-AFLW"]
+    assert {tuple(own) for own in maes.values()} == {("base", "ensemble", "kd-resnet8")}
     call(project, "dvc", "plots", "show", "-o", "plots")
     html = (project / "plots" / "index.html").read_text()
     shutil.rmtree(project / "plots")
     assert "vega" in html
     assert "history_p2_base-2" in html
-    assert "sweep_p2-AFLW" in html
+    for name in (
+        "sweep_p2-AFLW",
+        "jitter_p2-AFLW",
+        "risk_p2-AFLW",
+        "tables_bands",
+        "tables_uncertainty",
+    ):
+        assert f"metrics_{name}_csv" in html
 
 
 def test_a_clone_with_the_same_cache_runs_nothing(project, tmp_path):

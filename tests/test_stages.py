@@ -24,6 +24,7 @@ from hpe_core.io.tables import write_table
 from hpe_core.io.targets import Targets, read_sweep
 from hpe_core.metrics import absolute_error_deg, mae_by_yaw, summary
 from hpe_core.networks import normalize, predict_probs
+from hpe_core.page import Section
 from hpe_core.predictions import PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
 from hpe_core.predictor import HeadPose
 from hpe_core.uncertainty import coverage, distribution_std_deg
@@ -42,6 +43,7 @@ from pipeline import (
     jitter,
     leaks,
     redetect,
+    report,
     sweep,
     tables,
     train_base,
@@ -142,11 +144,51 @@ def run_all(root: Path, corpora: Path) -> None:
         comparisons=root / "metrics/comparisons", uncertainty=root / "metrics/uncertainty",
         risk=root / "metrics/risk", jitter=root / "metrics/jitter",
         counts=root / "metrics/faces", sets=root / "metrics/sets",
-        leaks=root / "metrics/leaks",
+        leaks=root / "metrics/leaks", validation=root / "metrics/validation",
         imported=root / "metrics/imported", published=ROOT / "data/published",
         calibration=root / "metrics/calibration", card=ROOT / "pipeline/model_card.md",
-        tables=root / "tables", figures=root / "figures",
+        tables=root / "tables", summary=root / "metrics/summary.json", figures=root / "figures",
     )  # fmt: skip
+    report.main(**reported(root), page=root / "report.html")
+
+
+def reported(root: Path) -> dict[str, Path]:
+    """What the stage `report` reads: option → path. Files lie as dvc.yaml has them."""
+    places = {
+        "crops/train.h5": "train/p2.h5",
+        "crops/test.h5": "test/p2-AFLW.h5",
+        "predictions.parquet": "predictions/p2-AFLW.parquet",
+    }
+    for seed in SEEDS:
+        places[f"targets-{seed}.h5"] = f"targets/p2-{seed}.h5"
+        places[f"history/base-{seed}.csv"] = f"history/p2/base-{seed}.csv"
+        places[f"history/kd-{seed}.csv"] = f"history/p2/kd-resnet8-{seed}.csv"
+    linked = root / "linked"
+    for source, target in places.items():
+        (linked / target).parent.mkdir(parents=True, exist_ok=True)
+        (linked / target).unlink(missing_ok=True)
+        os.link(root / source, linked / target)
+    measured = {
+        name: root / "metrics" / name
+        for name in (
+            "tests", "bands", "intervals", "comparisons", "uncertainty", "risk", "jitter", "sets",
+            "leaks", "validation", "imported", "boxes",
+        )
+    }  # fmt: skip
+    return {
+        **measured,
+        "params": root / "params.yaml",
+        "cells": root / "metrics/sweep",
+        "counts": root / "metrics/faces",
+        "published": ROOT / "data/published",
+        "histories": linked / "history",
+        "predictions": linked / "predictions",
+        "networks": root / "models",
+        "targets": linked / "targets",
+        "train_crops": linked / "train",
+        "test_crops": linked / "test",
+        "template": ROOT / "pipeline/page",
+    }
 
 
 def evaluated(folder: Path) -> dict[str, Path]:
@@ -169,12 +211,98 @@ def done(tmp_path_factory, corpora) -> Path:
     return root
 
 
+def changed_params(done: Path, folder: Path, **sections: object) -> dict[str, Path]:
+    """What `report` reads, with another params.yaml in `folder`."""
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    (folder / "params.yaml").write_text(yaml.safe_dump({**params, **sections}))
+    return {**reported(done), "params": folder / "params.yaml"}
+
+
+def test_the_page_shows_what_was_measured(done):
+    page = (done / "report.html").read_text("utf-8")
+    metrics = json.loads((done / "metrics/tests/p2-AFLW.json").read_text())
+    for name, own in metrics.items():
+        assert f"{name}: MAE {own['mae']:.2f}°, 95 % " in page
+    assert "demo corpora (drawn); 2 runs of everything" in page
+    for seed in SEEDS:
+        assert f"kd-resnet8-{seed}, epoch 1: MAE " in page, "training curves"
+    for name in ("models/p2/kd-resnet8-2.safetensors", "targets-1.h5", "crops/train.h5"):
+        assert sha256(done / name) in page
+    table = pd.read_parquet(done / "predictions.parquet").query(
+        "network == 'kd-resnet8' and seed == 1"
+    )
+    errors = absolute_error_deg(table[PYR], table[TRUE_PYR]).mean(1)
+    worst = table["face_id"].iloc[int(errors.argmax())]
+    shown = page.split("largest errors of kd-resnet8")[1]
+    assert shown.index(f"<h4>{worst}</h4>") < shown.index("median errors")
+    assert f"{errors.max():.1f}° off" in shown.split("</article>")[0]
+    assert page.count("<img") == 2 * tiny_params(done)["tables"]["examples"] + 3
+
+
+def test_the_pages_distributions_are_the_networks_and_the_teachers(done, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        report,
+        "teacher_section",
+        lambda t, averaged, *a: taken.extend(averaged) or Section("a", "b", []),
+    )
+    report.main(**reported(done), page=done.parent / "other.html")
+    (found,) = taken
+    crops, targets = Crops(done / "crops/train.h5"), Targets(done / "targets-1.h5")
+    rows = [crops.face_id.index(face) for face in found.face_ids]
+    assert sorted(rows) == crops.training_rows.tolist(), "no validation face"
+    network, _ = load_network(done / "models/p2/base-1.safetensors")
+    images = torch.from_numpy(np.stack([crops[row][8:-8, 8:-8] for row in rows]))
+    with torch.inference_mode():
+        probs = predict_probs(network, normalize(images))
+    torch.testing.assert_close(found.one, probs, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(found.mean, np.stack([targets[row, 0] for row in rows]))
+    np.testing.assert_array_equal(found.pyr_deg, crops.pyr_deg[rows])
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        pytest.param({"students": []}, "ensemble (there is no student): MAE ", id="no student"),
+        pytest.param({"seeds": [1]}, "demo corpora (drawn); one run", id="one seed"),
+    ],
+)
+def test_the_page_of_less_than_everything(done, tmp_path, sections, expected):
+    report.main(**changed_params(done, tmp_path, **sections), page=tmp_path / "page.html")
+    assert expected in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_the_page_without_validation_faces(done, tmp_path):
+    (tmp_path / "p2.json").write_text("{}")
+    report.main(**{**reported(done), "validation": tmp_path}, page=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "kd-resnet8 (the last student that params.yaml lists: no validation faces)" in page
+
+
+def test_the_page_refuses_another_networks_targets(done, tmp_path):
+    shutil.copytree(done / "models", tmp_path / "models")
+    shutil.copy(
+        tmp_path / "models/p2/base-2.safetensors", tmp_path / "models/p2/base-1.safetensors"
+    )
+    with pytest.raises(InputError, match=r"p2-1\.h5: made with base_sha256 = "):
+        report.main(**{**reported(done), "networks": tmp_path / "models"}, page=tmp_path / "p.html")
+    assert not (tmp_path / "p.html").exists()
+
+
+def test_the_page_refuses_crops_without_a_face_that_was_predicted(done, tmp_path):
+    shutil.copy(done / "crops/train.h5", tmp_path / "p2-AFLW.h5")
+    with pytest.raises(InputError, match=r"p2-AFLW\.h5: no face .*; run evaluate again"):
+        report.main(**{**reported(done), "test_crops": tmp_path}, page=tmp_path / "p.html")
+
+
 def test_a_second_run_from_scratch_gives_the_same_bytes(done, tmp_path, corpora):
     run_all(tmp_path, corpora)
     files = sorted(p.relative_to(done) for p in done.rglob("*") if p.is_file())
     assert len(files) > 25
     different = [str(f) for f in files if (tmp_path / f).read_bytes() != (done / f).read_bytes()]
-    assert different == []
+    assert different == ["report.html"], "it names the files, which lie elsewhere"
+    pages = [(root / "report.html").read_text("utf-8") for root in (done, tmp_path)]
+    assert pages[0].replace(str(done), "") == pages[1].replace(str(tmp_path), "")
 
 
 def test_every_face_is_kept_or_counted(done):

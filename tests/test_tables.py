@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 import yaml
 from dvc_render.vega import VegaRenderer
 
-from hpe_core import evaluation, report
+from hpe_core import evaluation, paper_tables
 from hpe_core.boxes import offset_grid
 from hpe_core.comparison import compare, pairs_of
 from hpe_core.errors import InputError
@@ -101,6 +103,8 @@ def write_results(folder: Path, params: dict[str, Any], k_max: int = 15, seed: i
     for place, protocol in enumerate(params["protocols"]):
         sizes = {"training": 700 + place, "validation": 80 * place}
         write_json(sizes, folder / "sets" / f"{protocol}.json")
+        held_out = {"base": {"mae": 5.0}, "kd-resnet18": {"mae": 4.5, "pitch": 4.0}}
+        write_json(held_out if place else {}, folder / "validation" / f"{protocol}.json")
         own = [name for name, test in params["tests"].items() if test["protocol"] == protocol]
         write_json(dict.fromkeys(own, SHARED), folder / "leaks" / f"{protocol}.json")
         write_factors(folder / "calibration" / f"{protocol}.csv", params, rows=bool(place))
@@ -185,11 +189,13 @@ def run_tables(folder: Path, out: str = "out") -> Path:
         counts=folder / "counts",
         sets=folder / "sets",
         leaks=folder / "leaks",
+        validation=folder / "validation",
         imported=folder / "imported",
         calibration=folder / "calibration",
         published=ROOT / "data" / "published",
         card=ROOT / "pipeline" / "model_card.md",
         tables=folder / out,
+        summary=folder / out / "summary.json",
         figures=folder / out / "figures",
     )
     return folder / out
@@ -479,6 +485,15 @@ def test_a_gain_that_may_be_chance_has_no_star(tmp_path):
     assert ["%*" in line for line in of_test[:4]] == [False, False, True, True]
 
 
+def test_the_metrics_of_dvc_are_one_mae_a_test_set_and_network(paper_run):
+    shown = json.loads((paper_run / "summary.json").read_text())
+    assert sorted(shown) == ["p1-AFLW2000", "p1-BIWI", "p2 validation", "p2-AFLW"]
+    for name in PAPER_PARAMS["tests"]:
+        measured = json.loads((paper_run.parent / "tests" / f"{name}.json").read_text())
+        assert shown[name] == {network: own["mae"] for network, own in measured.items()}
+    assert shown["p2 validation"] == {"base": 5.0, "kd-resnet18": 4.5}
+
+
 def test_comparisons_are_those_of_the_test_sets(paper_run):
     table = rows(paper_run / "comparisons.csv", test="p1-BIWI").drop(columns=["test", "corpora"])
     expected = pd.read_csv(paper_run.parent / "comparisons" / "p1-BIWI.csv")
@@ -622,7 +637,7 @@ def test_of_equal_cells_the_cheapest_is_best():
         [(9, 1, 361, 3.0), (15, 5, 49, 3.0), (9, 3, 49, 3.0), (11, 3, 49, 3.0), (0, 1, 1, 3.1)],
         columns=["K", "d", "S", "mae"],
     )
-    assert report.best_cell(cells) == (9, 3)
+    assert paper_tables.best_cell(cells) == (9, 3)
 
 
 @pytest.mark.parametrize(
@@ -638,9 +653,9 @@ def test_published_averages_are_the_mean_of_the_published_angles(name, digits):
 
 def test_published_sizes_are_those_of_formula_5():
     table = pd.read_csv(ROOT / "data" / "published" / "ensemble.csv")
-    assert [report.ensemble_size((k, d)) for k, d in zip(table["K"], table["d"], strict=True)] == (
-        table["S"].tolist()
-    )
+    assert [
+        paper_tables.ensemble_size((k, d)) for k, d in zip(table["K"], table["d"], strict=True)
+    ] == (table["S"].tolist())
 
 
 def test_the_plots_template_fills_with_a_sweep(tmp_path):
@@ -671,6 +686,36 @@ def test_the_plots_template_fills_with_jittered_boxes(tmp_path):
     assert (x["calculate"], x["as"]) == ("toNumber(datum['level'])", "x")
     assert (y["calculate"], y["as"]) == ("toNumber(datum['mae'])", "y")
     assert set(mean["groupby"]) - {"x", "rev"} < set(data[0])
+
+
+@pytest.mark.parametrize(
+    ("template", "file", "x", "y", "row", "marks"),
+    [
+        pytest.param(
+            "risk", "risk/p2-AFLW.csv", "percent", "mae", ("base", "100"), 50, id="risk"
+        ),
+        pytest.param(
+            "bands", "out/bands.csv", "abs_yaw", "avg", ("kd-resnet10", "60-99"), 36, id="bands"
+        ),
+        pytest.param(
+            "coverage", "out/uncertainty.csv", "covered_yaw", "network", ("base", ""), 36,
+            id="coverage",
+        ),
+    ],
+)  # fmt: skip
+def test_the_other_plots_templates_draw_what_is_measured(
+    paper_run, template, file, x, y, row, marks
+):
+    with (paper_run.parent / file).open(newline="") as opened:
+        data = [{**line, "rev": "workspace", "filename": "a"} for line in csv.DictReader(opened)]
+    assert any((line["network"], line[x] if row[1] else "") == row for line in data)
+    folder = str(ROOT / ".dvc" / "plots")
+    renderer = VegaRenderer(data, "a", template=template, template_dir=folder, x=x, y=y)
+    filled = json.loads(renderer.partial_html())
+    assert "<DVC_METRIC" not in json.dumps(filled)
+    svg = vl_convert.vegalite_to_svg(filled, vl_version="5.8")  # DVC's page loads one like it
+    assert len(re.findall(r'aria-roledescription="(?:point|circle)"', svg)) == marks
+    assert "NaN" not in svg
 
 
 def drawn(path: Path) -> np.ndarray:

@@ -17,7 +17,7 @@ from faults.kills import LONG, SHARED, cloned, kill, kill_pair, kill_repro
 from faults.project import Project
 from tiny_project import call, checkout
 
-from hpe_core.report import markdown
+from hpe_core.readable import markdown
 
 
 def main(*, kills: int, seed: int) -> None:

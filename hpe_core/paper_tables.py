@@ -28,7 +28,6 @@ IN_TRAINING = {  # what of a test set stands in the training set too → its col
     "subject": "subjects_in_training",
 }
 WHOLE_NUMBERS = ["K", "d", "S", "faces", "paper_faces", *IN_TRAINING.values()]
-NOTHING = "–"
 INTERVAL = f"{100 * LEVEL:.0f} %"
 UNCERTAINTY_NAMES = {"std": "std", "entropy": "entropy", "spread": "spread over windows"}
 COMPARED = (
@@ -424,57 +423,3 @@ def of_test(published: pd.DataFrame, test: TestSet) -> pd.DataFrame:
 def whole(table: pd.DataFrame) -> pd.DataFrame:
     """Counts as integers that may be absent (pandas would turn them into floats)."""
     return table.astype({name: "Int64" for name in WHOLE_NUMBERS if name in table})
-
-
-def markdown(
-    table: pd.DataFrame, digits: int = 2, once: Sequence[str] = (), bold: Sequence[str] = ()
-) -> str:
-    """A Markdown table: errors with `digits` decimals, gains as signed percentages.
-
-    Empty cells become a dash, empty columns are left out. A column `x_std` is shown in column `x`,
-    as "x ± x_std", a column `x_mark` directly behind it. Columns in `once` show a value only where
-    it changes; in those in `bold` the smallest value of each test set stands out.
-    """
-    table = table[
-        [
-            name
-            for name in table
-            if not (table[name].isna() | (table[name].astype("str") == "")).all()
-        ]
-    ]
-    text = pd.DataFrame({name: _texts(table[name], digits) for name in table})
-    spreads = [str(name) for name in table if str(name).endswith("_std")]
-    for spread in spreads:
-        name, measured = spread.removesuffix("_std"), table[spread].notna().to_numpy()
-        text[name] = text[name].where(~measured, text[name] + " ± " + text[spread])
-    marks = [str(name) for name in table if str(name).endswith("_mark")]
-    for mark in marks:
-        text[mark.removesuffix("_mark")] += text[mark]
-    table, text = (each.drop(columns=[*spreads, *marks]) for each in (table, text))
-    for name in set(bold) & set(table):
-        least = table[name].round(digits).groupby(table["test"]).transform("min")
-        best = (table[name].round(digits) == least).to_numpy()
-        text[name] = text[name].where(~best, "**" + text[name] + "**")
-    for name in once:
-        text[name] = text[name].where(text[name] != text[name].shift(), "")
-    right = [pd.api.types.is_numeric_dtype(table[name]) for name in table]
-    return text.rename(columns=_heading).to_markdown(
-        index=False,
-        disable_numparse=True,
-        colalign=["right" if numeric else "left" for numeric in right],
-    )
-
-
-def _texts(column: "pd.Series[Any]", digits: int) -> list[str]:
-    percent = str(column.name).endswith("gain")
-    form = "{:+.1f} %" if percent else f"{{:.{digits}f}}"
-    return [
-        NOTHING if pd.isna(v) else form.format(v) if isinstance(v, float) else str(v)
-        for v in column
-    ]
-
-
-def _heading(name: str) -> str:
-    name = name.replace("avg", "MAE").replace("_", " ")
-    name = name.replace("K d", "K, d").replace("d S", "d, S")
-    return name.replace("interval", INTERVAL)

@@ -1,0 +1,170 @@
+"""Results made up for the tests of the page: nothing is trained."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hpe_core import evaluation
+from hpe_core.bins import BinSpec
+from hpe_core.boxes import offset_grid
+from hpe_core.comparison import compare, pairs_of
+from hpe_core.findings import Choice, chosen_student, median_faces, worst_faces
+from hpe_core.page import Page
+from hpe_core.page_faces import Averaged, cards_of, faces_section, teacher_section
+from hpe_core.page_origin import counts_section, provenance_section
+from hpe_core.page_sections import (
+    heatmap_section,
+    jitter_section,
+    network_colours,
+    risk_section,
+    summary_section,
+    tables_section,
+    training_section,
+    yaw_section,
+)
+from hpe_core.paper_tables import Published, TestSet, TrainingSet
+from hpe_core.predictions import ENTROPY_PYR, PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
+from hpe_core.sheets import Results
+
+HOSTILE = """<script>alert("1")</script><img src=x onerror=alert(2)>'&amp;</svg>{{ 7 }}"""
+NETWORKS = ("base", "ensemble", "kd-resnet8")
+BANDS = [0, 30, 60, 99]
+
+
+def made_up_predictions(faces: int = 60) -> pd.DataFrame:
+    """Of three networks, two seeds; the first face's name is hostile."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform([-30, -98, -30], [30, 98, 30], (faces, 3))
+    ids = [HOSTILE, *(f"X/{row}" for row in range(1, faces))]
+    parts = []
+    for place, name in enumerate(NETWORKS):
+        for seed in (1, 2):
+            error = rng.normal(0, 6 - place, truth.shape)
+            error[0] = 40  # the hostile face is among the worst
+            std = np.abs(error) + rng.uniform(1, 5, truth.shape)
+            spread = std / 2 if name == "ensemble" else 0 * std
+            values = np.hstack([truth + error, std, spread, np.log(std), truth])
+            columns = [*PYR, *STD_PYR, *SPREAD_PYR, *ENTROPY_PYR, *TRUE_PYR]
+            part = pd.DataFrame(values, columns=columns).assign(face_id=ids, group=ids)
+            parts.append(part.assign(network=name, seed=seed))
+    return pd.concat(parts, ignore_index=True)
+
+
+def made_up_test(name: str = "p9-X", **changed: Any) -> TestSet:
+    return TestSet(**{**measured(), "name": name, **changed})
+
+
+@cache
+def measured() -> dict[str, Any]:
+    table, rng = made_up_predictions(), np.random.default_rng(0)
+    by_yaw = evaluation.bands(table, BANDS)
+    networks = {n: {**s, "abs_yaw": by_yaw[n]} for n, s in evaluation.summaries(table).items()}
+    return {
+        "protocol": "p9",
+        "train": "Y",
+        "dataset": "X",
+        "networks": networks,
+        "imported": {},
+        "cells": made_up_cells(networks["base"]["mae"]),
+        "intervals": evaluation.intervals(table, rng),
+        "comparisons": compare(table, pairs_of(table), rng),
+        "uncertainty": evaluation.uncertainties(table, calibrated=True),
+        "risk": evaluation.risk_curves(table),
+        "shared": {
+            "photograph": {"shared": 1, "training_faces": 1, "test_faces": 1},
+            "subject": None,
+        },
+    }
+
+
+def made_up_cells(base_mae: float) -> pd.DataFrame:
+    rows = []
+    for k in range(11):
+        for d in range(1, 11):
+            size = len(offset_grid(k, d))
+            mae = base_mae - (0.0 if size == 1 else 0.2 - 0.01 * k * d)
+            row = {"K": k, "d": d, "S": size, "pitch": mae, "yaw": mae, "roll": mae, "mae": mae}
+            rows.append({**row, "faces": 60})
+    return pd.DataFrame(rows)
+
+
+def made_up_results() -> Results:
+    tests = [made_up_test(), made_up_test("p9-Z", dataset=HOSTILE)]
+    rows = [
+        {"test": t.name, "network": n, "kind": k, "level": level, "mae": 5 + level, "faces": 60}
+        for t in tests
+        for n in t.networks
+        for k, levels in (("shift", (0.0, 0.1)), ("scale", (0.8, 1.0, 1.2)))
+        for level in levels
+    ]
+    columns = ["protocol", "dataset", "pitch", "yaw", "roll", "avg"]
+    published = Published(
+        pd.DataFrame(columns=["protocol", "role", "dataset", "faces", "note"]),
+        pd.DataFrame(columns=["table", "K", "d", *columns]),
+        pd.DataFrame(columns=["method", "extra_data", *columns]),
+    )
+    counts = {"before": 70, "faces": 60, "dropped": {"no_match": 10}, "by_split": {"": 60}}
+    return Results(
+        corpora=HOSTILE,
+        teacher=(6, 3),
+        teacher_text="K=6, d=3",
+        backbone="resnet8",
+        tests=tests,
+        train={"p9": TrainingSet("Y", 50, 10)},
+        counts={"X": counts, "Y": counts},
+        elsewhere={},
+        validation={"p9": {name: {"mae": 5.0} for name in NETWORKS}},
+        jitter=pd.DataFrame(rows),
+        published=published,
+    )
+
+
+def made_up_page() -> Page:
+    results, table = made_up_results(), made_up_predictions()
+    choices = {"p9": chosen_student(["resnet8"], results.validation["p9"])}
+    tables = {test.name: table for test in results.tests}
+    colours = network_colours(results)
+    epochs = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.0], "mae": [9.0, 8.0, 7.0]})
+    histories = {
+        "p9": {f"{name}-{seed}": epochs for name in ("base", "kd-resnet8") for seed in (1, 2)}
+    }
+    boxes = {"images": 70, "faces": 70, "matched": 60, "unmatched": 10, "annotated": 0}
+    shared = {test.name: test.shared for test in results.tests}
+    return Page(
+        "Made up",
+        results.corpora,
+        [
+            summary_section(results, choices),
+            tables_section(results),
+            heatmap_section(results),
+            yaw_section(results, tables),
+            jitter_section(results),
+            risk_section(results),
+            made_up_faces(table, choices),
+            training_section(histories, colours),
+            teacher_section(tables, [made_up_averaged()], results.teacher_text, colours),
+            counts_section(results, {"X": boxes, "Y": boxes}, {"p9": shared}),
+            provenance_section("c" * 40, (HOSTILE,), {"f.h5": "1" * 64}, {"torch": "9"}, HOSTILE),
+        ],
+    )
+
+
+def made_up_faces(table: pd.DataFrame, choices: dict[str, Choice]):
+    own, base = (table.query(f"seed == 1 and network == '{n}'") for n in ("kd-resnet8", "base"))
+    shade = {face: 60 + row for row, face in enumerate(own["face_id"])}
+    crops = {face: np.full((48, 48, 3), value, np.uint8) for face, value in shade.items()}
+    groups = [
+        cards_of(title, faces, base, "kd-resnet8", crops)
+        for title, faces in (("worst", worst_faces(own, 4)), ("median", median_faces(own, 4)))
+    ]
+    return faces_section(groups, choices)
+
+
+def made_up_averaged() -> Averaged:
+    spec, truth = BinSpec(1.0), np.random.default_rng(1).uniform(-80, 80, (9, 3))
+    narrow, wide = (spec.gaussian(torch.from_numpy(truth), std).float() for std in (3.0, 5.0))
+    crops = {row: np.full((48, 48, 3), 20 * row, np.uint8) for row in range(9)}
+    return Averaged("p9", [f"Y/{row}" for row in range(9)], truth, narrow, wide, spec, crops)
