@@ -1,5 +1,6 @@
 """The model card of every protocol: a template, filled with what was measured."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hpe_core.errors import InputError
@@ -20,12 +21,16 @@ def write_cards(
     settings = settings_of(params, results)
     for name, protocol in load(params, "protocols", dict[str, Protocol]).items():
         values = fields(name, protocol, settings, measured(name, results, calibration))
-        try:
-            card = fill(template.read_text(encoding="utf-8"), values)
-        except InputError as error:
-            raise InputError(f"{template}: {error}") from None
-        with atomic(folder / f"model-card-{name}.md") as temporary:
-            temporary.write_text(card, encoding="utf-8")
+        write_card(template, values, folder / f"model-card-{name}.md")
+
+
+def write_card(template: Path, values: Mapping[str, str], path: Path) -> None:
+    try:
+        card = fill(template.read_text(encoding="utf-8"), values)
+    except InputError as error:
+        raise InputError(f"{template}: {error}") from None
+    with atomic(path) as temporary:
+        temporary.write_text(card, encoding="utf-8")
 
 
 def settings_of(params: Path, results: Results) -> Settings:

@@ -16,6 +16,7 @@ from hpe_core.io.tables import read_csv
 from hpe_core.metrics import gain
 from hpe_core.model_card import boxes_text, fill, input_text
 from hpe_core.params.faces import Boxes, Crop
+from pipeline._model_cards import write_card
 
 NETWORKS = ["base", "ensemble", "kd-resnet18", "kd-resnet10"]
 Rows = list[dict[str, str]]
@@ -180,8 +181,6 @@ def test_a_template_with_an_unknown_field_is_refused(template, message):
 
 
 def test_a_broken_template_is_named(tmp_path):
-    from pipeline.tables import write_card
-
     (tmp_path / "card.md").write_text("$nothing")
     with pytest.raises(InputError, match="card.md: no \\$nothing"):
         write_card(tmp_path / "card.md", {"mae": "1"}, tmp_path / "out.md")
