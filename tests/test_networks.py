@@ -15,7 +15,7 @@ from hpe_core.io.checkpoints import (
     save_network,
     save_published,
 )
-from hpe_core.networks import BACKBONES, BaseNet, StudentNet, normalize
+from hpe_core.networks import BACKBONES, BaseNet, StudentNet, folded, normalize
 from hpe_core.training import seeded
 
 TORCHVISION = [name for name in BACKBONES if name in models.list_models()]
@@ -195,6 +195,22 @@ def test_imagenet_weights_come_through_torchvisions_enum(tmp_path, monkeypatch):
     assert asked[0][0] is models.ResNet18_Weights.IMAGENET1K_V1
     assert asked[0][1]["check_hash"]
     torch.testing.assert_close(net.encoder_net.model.conv1.weight, pretrained["conv1.weight"])
+
+
+def test_folded_networks_say_the_same():
+    net = student(3).train()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.5
+    for _ in range(10):
+        net(images(8))
+    net.eval()
+    with torch.no_grad():
+        x = images()
+        expected = net(x)
+        assert expected.std(0).max() > 1e-3, "this network cannot tell"
+        torch.testing.assert_close(folded(net)(x), expected, rtol=1e-3, atol=1e-5)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded(net).modules())
 
 
 def test_unknown_pretrained_weights_name_the_choices(tmp_path):
