@@ -104,6 +104,11 @@ def test_every_picture_and_chart_says_what_it_shows(html):
     assert all(len(svg["aria-label"]) > 20 for svg in drawn)
 
 
+def test_imported_networks_stand_in_the_page(html):
+    assert html.text.count("imported theirs") > 3, "legend, chart and tables"
+    assert [s for s in html.all("path") if "imported theirs: MAE" in (s.get("aria-label") or "")]
+
+
 def test_ids_are_unique_and_every_link_leads_to_one(page, html):
     ids = [own["id"] for _, own in html.elements if own.get("id")]
     assert len(ids) == len(set(ids))
@@ -171,8 +176,9 @@ def test_an_imported_network_has_a_dot_and_no_interval():
     test = made_up_test(imported={"theirs": {"mae": 3.21, "faces": 9, "abs_yaw": {}}})
     svg = svg_of(interval_chart(test, {**COLOURS, "imported theirs": "var(--net3)"}), 0)
     assert "imported theirs: MAE 3.21°" in labels(svg)
-    assert svg.count('<line stroke="var(--net') == 0
-    assert len(re.findall(r'<line [^>]*stroke="var\(--net\d\)"', svg)) == len(test.networks)
+    lengths = re.findall(r'<line [^>]*x2="([-.\d]+)"[^>]*stroke="var\(--net\d\)"', svg)
+    assert len(lengths) == len(test.networks)
+    assert all(abs(float(length)) > 10 for length in lengths)
 
 
 def test_charts_with_different_numbers_share_no_id():
