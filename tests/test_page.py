@@ -313,7 +313,7 @@ def test_a_smoothing_teacher_is_called_so():
     ids, truth = [f"X/{n}" for n in range(5)], np.zeros((5, 3))
     crops = {row: np.full((40, 40, 3), 99, np.uint8) for row in range(5)}
     told = sentence(Averaged("p9", ids, truth, narrow, wide, spec, crops))
-    assert "p9: averaging mostly smooths" in told
+    assert "p9, 5 training faces: averaging mostly smooths" in told
     assert "100 % smoother" in told
     told = sentence(Averaged("p9", ids, truth, narrow, narrow, spec, crops))
     assert "100 % unchanged" in told
