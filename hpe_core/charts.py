@@ -79,14 +79,10 @@ def interval_spec(errors: pd.DataFrame, colours: Mapping[str, str]) -> dict[str,
 
     errors: one row a network: network, mae, low, high (NaN: no interval), label.
     """
-    names_px = _LETTER_PX * max(map(len, errors["network"]))  # whatever the reader's font is
-    axis = {"minExtent": names_px, "labelLimit": 2 * names_px}
-    y = {"field": "network", "type": "nominal", "sort": None, "title": None, "axis": axis}
-    shared = {"y": y, "color": _colour_by("network", colours)}
+    shared = {"y": _network_axis(errors["network"]), "color": _colour_by("network", colours)}
     x = {"type": "quantitative", "title": "MAE, degrees", "scale": {"zero": False}}
     layers = [
         {
-            "transform": [{"filter": "datum.low !== null"}],
             "mark": {"type": "rule", "strokeWidth": 2, "aria": False},
             "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
         },
@@ -109,9 +105,6 @@ def coverage_spec(
 
     shares: network, angle, share, label.
     """
-    names_px = _LETTER_PX * max(map(len, shares["network"]))
-    axis = {"minExtent": names_px, "labelLimit": 2 * names_px}
-    y = {"field": "network", "type": "nominal", "sort": None, "title": None, "axis": axis}
     x = {
         "field": "share",
         "type": "quantitative",
@@ -123,7 +116,7 @@ def coverage_spec(
         "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
         "encoding": {
             "x": x,
-            "y": y,
+            "y": _network_axis(shares["network"]),
             "shape": {**shape, "legend": {"orient": "top", "symbolFillColor": "currentColor"}},
             "color": _colour_by("network", colours),
             "description": {"field": "label"},
@@ -258,6 +251,13 @@ def few_labels(labels: Sequence[str]) -> list[str | None]:
     step = -(-len(labels) // _MOST_POINTS)
     last = len(labels) - 1
     return [text if (last - place) % step == 0 else None for place, text in enumerate(labels)]
+
+
+def _network_axis(networks: Iterable[str]) -> dict[str, Any]:
+    """One row a network; its name has room in whatever font the reader has."""
+    names_px = _LETTER_PX * max(map(len, networks))
+    axis = {"minExtent": names_px, "labelLimit": 2 * names_px}
+    return {"field": "network", "type": "nominal", "sort": None, "title": None, "axis": axis}
 
 
 def _colour_by(name: str, colours: Mapping[str, str]) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def headline_sentence(tests: Sequence[TestSet], choices: Mapping[str, Choice]) -
             f"better than {named} on {better} of {len(tests)} test sets, worse on {worse}, "
             f"and not told apart on {len(tests) - better - worse}"
         )
-    return f"The chosen networks are, beyond chance (p < 0.05), {'; '.join(parts)}."
+    told = "; ".join(parts)
+    return f"The chosen networks are, beyond chance (p < 0.05, each test by itself), {told}."
 
 
 def _sign(test: TestSet, other: str, network: str) -> int | None:

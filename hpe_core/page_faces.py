@@ -116,7 +116,8 @@ def teacher_section(
         f"({teacher_text}). No mean of distributions has less entropy than they have on average; "
         "but it may have less than the box alone, where that was an unsure one. Sharper: the "
         f"entropy falls by more than {UNCHANGED_NATS:g} nats; smoother: it rises by more. "
-        "In the charts the upright line is the label."
+        "Training faces are evenly spaced ones, of the first seed; faces of the test sets are all,"
+        " of all seeds. In the charts the upright line is the label."
     )
     of_tests = [changes_by_angle(own).assign(test=name) for name, own in predictions.items()]
     of_training = [changes_of(own) for own in averaged]
@@ -138,7 +139,8 @@ def sentence(averaged: Averaged) -> str:
     most = max(shares, key=lambda name: shares[name])
     verb = {"sharper": "sharpens", "unchanged": "changes few of", "smoother": "smooths"}[most]
     told = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items())
-    return f"Protocol {averaged.protocol}: averaging mostly {verb} the distributions ({told})."
+    whose = f"Protocol {averaged.protocol}, {len(averaged.one)} training faces"
+    return f"{whose}: averaging mostly {verb} the distributions ({told})."
 
 
 def changes_of(averaged: Averaged) -> pd.DataFrame:
@@ -167,9 +169,9 @@ def _named(table: pd.DataFrame, first: str) -> pd.DataFrame:
     """With headings that say unit and whose."""
     names = {
         "entropy": "entropy, box alone",
-        "entropy_ensemble": "entropy, mean",
+        "entropy_ensemble": "entropy, averaged",
         "deviation": "std°, box alone",
-        "deviation_ensemble": "std°, mean",
+        "deviation_ensemble": "std°, averaged",
         "sharper": "sharper, %",
         "unchanged": "unchanged, %",
         "smoother": "smoother, %",

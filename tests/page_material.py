@@ -92,7 +92,8 @@ def made_up_cells(base_mae: float) -> pd.DataFrame:
 
 
 def made_up_results() -> Results:
-    tests = [made_up_test(), made_up_test("p9-Z", dataset=HOSTILE)]
+    foreign = {"theirs": measured()["networks"]["base"]}
+    tests = [made_up_test(imported=foreign), made_up_test("p9-Z", dataset=HOSTILE)]
     rows = [
         {"test": t.name, "network": n, "kind": k, "level": level, "mae": 5 + level, "faces": 60}
         for t in tests

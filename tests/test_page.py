@@ -104,6 +104,11 @@ def test_every_picture_and_chart_says_what_it_shows(html):
     assert all(len(svg["aria-label"]) > 20 for svg in drawn)
 
 
+def test_imported_networks_stand_in_the_page(html):
+    assert html.text.count("imported theirs") > 3, "legend, chart and tables"
+    assert [s for s in html.all("path") if "imported theirs: MAE" in (s.get("aria-label") or "")]
+
+
 def test_ids_are_unique_and_every_link_leads_to_one(page, html):
     ids = [own["id"] for _, own in html.elements if own.get("id")]
     assert len(ids) == len(set(ids))
@@ -112,11 +117,11 @@ def test_ids_are_unique_and_every_link_leads_to_one(page, html):
 
 
 def test_hostile_names_are_text_in_charts():
-    points = pd.DataFrame({"x": [1, 2], "y": [3, 4], "label": [HOSTILE, "b"]})
+    points = pd.DataFrame({"x": [1, 2], "y": [3, 4], "label": [HOSTILE, "v1.23456789"]})
     spec = charts.curves_spec([Curve(HOSTILE, points, "var(--net0)")], HOSTILE, HOSTILE)
     svg = Reader(svg_of(charts.Chart(HOSTILE, spec, HOSTILE), 0))
     assert {name for name, _ in svg.elements} == {"svg", "g", "path", "line", "text"}
-    assert HOSTILE in [own.get("aria-label") for _, own in svg.elements]
+    assert {HOSTILE, "v1.23456789"} <= {own.get("aria-label") for _, own in svg.elements}
     assert HOSTILE[:30] in svg.text, "the axes' titles"
     assert not [name for _, own in svg.elements for name in own if name.startswith("on")]
 
@@ -171,8 +176,9 @@ def test_an_imported_network_has_a_dot_and_no_interval():
     test = made_up_test(imported={"theirs": {"mae": 3.21, "faces": 9, "abs_yaw": {}}})
     svg = svg_of(interval_chart(test, {**COLOURS, "imported theirs": "var(--net3)"}), 0)
     assert "imported theirs: MAE 3.21°" in labels(svg)
-    assert svg.count('<line stroke="var(--net') == 0
-    assert len(re.findall(r'<line [^>]*stroke="var\(--net\d\)"', svg)) == len(test.networks)
+    lengths = re.findall(r'<line [^>]*x2="([-.\d]+)"[^>]*stroke="var\(--net\d\)"', svg)
+    assert len(lengths) == len(test.networks)
+    assert all(abs(float(length)) > 10 for length in lengths)
 
 
 def test_charts_with_different_numbers_share_no_id():
@@ -307,7 +313,7 @@ def test_a_smoothing_teacher_is_called_so():
     ids, truth = [f"X/{n}" for n in range(5)], np.zeros((5, 3))
     crops = {row: np.full((40, 40, 3), 99, np.uint8) for row in range(5)}
     told = sentence(Averaged("p9", ids, truth, narrow, wide, spec, crops))
-    assert "p9: averaging mostly smooths" in told
+    assert "p9, 5 training faces: averaging mostly smooths" in told
     assert "100 % smoother" in told
     told = sentence(Averaged("p9", ids, truth, narrow, narrow, spec, crops))
     assert "100 % unchanged" in told

@@ -137,7 +137,7 @@ def test_text_sorts_too_and_a_key_is_enough(opened):
                     windowsVirtualKeyCode=13)  # fmt: skip
     shown = opened.run(COLUMN % 1)
     assert shown == sorted(shown)
-    assert len(set(shown)) == 3
+    assert len(set(shown)) == 4
 
 
 def test_the_pointer_shows_the_value_of_the_nearest_mark(opened):

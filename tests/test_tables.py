@@ -716,6 +716,8 @@ def test_the_other_plots_templates_draw_what_is_measured(
     svg = vl_convert.vegalite_to_svg(filled, vl_version="5.8")  # DVC's page loads one like it
     assert len(re.findall(r'aria-roledescription="(?:point|circle)"', svg)) == marks
     assert "NaN" not in svg
+    if template != "risk":
+        assert {line["test"] for line in data} <= set(re.findall(r">([^<]+)</text>", svg))
 
 
 def drawn(path: Path) -> np.ndarray:

@@ -26,7 +26,8 @@ from hpe_core.page import Page, Picture, table_of
 _VEGA_LITE = "6.4"
 _WEBP_QUALITY = 82
 _TEMPLATE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
-_LONG_DECIMAL = re.compile(r"(\d+\.\d\d)\d{2,}")  # coordinates; values in labels are shorter
+_GEOMETRY = re.compile(r' (?:d|transform|x2|y2)="[^"]*"')  # of SVG elements
+_LONG_DECIMAL = re.compile(r"(\.\d\d)\d+")
 
 
 def write_page(page: Page, template: Path, path: Path) -> None:
@@ -72,7 +73,7 @@ def _environment(template: Path) -> jinja2.Environment:
 def svg_of(chart: Chart, number: int) -> Markup:
     """The chart as an SVG element. number: of the chart on its page, for the ids in it."""
     svg = vl_convert.vegalite_to_svg(dict(chart.spec), vl_version=_VEGA_LITE, allowed_base_urls=[])
-    svg = _LONG_DECIMAL.sub(r"\1", _numbered(svg, number))
+    svg = _GEOMETRY.sub(lambda found: _LONG_DECIMAL.sub(r"\1", found[0]), _numbered(svg, number))
     alternative: Any = Markup.escape(f"{chart.title}. {chart.text}")
     opening = f'<svg role="graphics-document" aria-label="{alternative}"'
     return Markup(svg.replace("<svg", opening, 1))
