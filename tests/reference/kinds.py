@@ -42,6 +42,7 @@ from tests.reference.meanings import (
 PLACEHOLDERS = [  # names that differ from run to run, all keys of a mapping at once
     (re.compile(r"base|ensemble|kd-\w+"), "NETWORK"),
     (re.compile(r"\d+-\d+"), "BAND"),
+    (re.compile(r"\w+ validation|\w+-\w+"), "TEST"),
 ]
 
 
@@ -140,7 +141,7 @@ def general(value: Mapping[str, Any]) -> Mapping[str, Any]:
         if value and all(pattern.fullmatch(key) for key in value):
             merged: dict[str, Any] = {}
             for below in value.values():
-                merged |= below
+                merged |= below if isinstance(below, dict) else {}
             return {name: merged}
     if any(isinstance(below, dict) and "photograph" in below for below in value.values()):
         return {"TEST": next(iter(value.values()))}
