@@ -197,8 +197,9 @@ def calibration_text(factors: pd.DataFrame) -> str:
     if factors.empty:
         return "Not calibrated: there are no validation faces. They rank faces, and are no degrees."
     return (
-        "A network's own `std` times these factors, from the validation faces, is calibrated "
-        "(`HeadPose` and ONNX give it without them):\n\n" + markdown(factors, 4, once=["network"])
+        "A network's own `std` times these factors is of the right size for faces like the "
+        "validation faces, which they were fitted to (`HeadPose` and ONNX give it without them):"
+        "\n\n" + markdown(factors, 4, once=["network"])
     )
 
 
@@ -220,7 +221,8 @@ def own_bands(tests: Sequence[TestSet]) -> pd.DataFrame:
 def coverage(tests: Sequence[TestSet]) -> pd.DataFrame:
     table = paper_tables.uncertainty_table(tests)
     columns = ["test", "network", *(f"covered_{angle}" for angle in ANGLES), "calibrated"]
-    return table.loc[table["uncertainty"] == "std", columns]
+    of_std = table.loc[table["uncertainty"] == "std", columns]
+    return of_std.rename(columns={"calibrated": "with factors"})
 
 
 def overlap(tests: Sequence[TestSet]) -> pd.DataFrame:

@@ -96,7 +96,7 @@ def test_bands_jitter_and_coverage_are_those_of_the_metrics(results):
     for row in table_with(text, "covered yaw"):
         of_std = measured(results, "uncertainty", row["test"])[row["network"]]["std"]
         assert row["covered yaw"] == f"{of_std['coverage']['yaw']:.2f}"
-        assert row["calibrated"] == ("yes" if of_std["calibrated"] else "no")
+        assert row["with factors"] == ("yes" if of_std["calibrated"] else "no")
 
 
 def test_faces_files_and_overlap(results):

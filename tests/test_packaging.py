@@ -28,7 +28,7 @@ from tiny_project import ROOT
 from hpe_core.io.checkpoints import save_network
 
 UV = Path(sys.executable).with_name("uv")
-NETWORK = Path("data/models/p1/kd-resnet10-1.safetensors")  # as the README has it
+NETWORK = Path("data/demo/kd-resnet8.safetensors")  # as the README has it
 DETECTOR = Path("data/detector/yolov5n-demo.onnx")
 # What needs an extra, and the first package of it that it asks for.
 EXTRAS = {
