@@ -130,6 +130,23 @@ def test_every_face_has_a_row_with_its_numbers_or_its_reason(network, corpus, tm
     assert rows.loc[rows["why"] == "unreadable", "reason"].item().startswith("row 1: ")
 
 
+def test_the_labels_are_not_overwritten(network, corpus):
+    labels = corpus / "faces.csv"
+    before = labels.read_bytes()
+    words = ("--corpus", corpus, "--boxes", "annotated", "--out", labels)
+    assert "faces.csv, an input; it would be lost" in hpe(network, *words, code=2)
+    assert labels.read_bytes() == before
+
+
+def test_the_detector_is_looked_for_beside_the_network(corpus, tmp_path):
+    (tmp_path / "nets").mkdir()
+    found_at(tmp_path / "nets" / "d.onnx", 0, 0, 1.5, 1.5)
+    boxes = {**RULES, "path": "data/d.onnx", "unmatched": "annotated"}
+    network = tmp_path / "nets" / "n.safetensors"
+    save_network(student(), network, "resnet8", (16, 16), {"crop": CROP, "boxes": boxes})
+    assert json.loads(hpe(network, "--corpus", corpus, "--format", "json"))["faces"] == 2
+
+
 def found_at(path: Path, x1: float, y1: float, x2: float, y2: float) -> Path:
     """A detector that finds this box in every image (of 64 pixels, letterboxed)."""
     rows = np.zeros((84, 5), np.float32)
@@ -171,7 +188,8 @@ def test_a_published_pth_says_neither_backbone_nor_boxes(corpus, tmp_path, netwo
         pytest.param(["--test", "a", "--where", "split=b"], "are for --corpus", id="where"),
         pytest.param(["--test", "a", "--boxes", "annotated"], "are for --corpus", id="boxes"),
         pytest.param(["--corpus", "a", "--size", "9"], "are for a .pth", id="size"),
-        pytest.param(["--corpus", "a", "--out", "b.txt"], "expected .csv, .json", id="out"),
+        pytest.param(["--corpus", "a", "--out", "b.txt"], "ends in .csv or .json", id="out"),
+        pytest.param(["--corpus", "a", "--out", "no/b.csv"], "no such folder: no.", id="folder"),
     ],
 )
 def test_a_wrong_command_line(words, says):
@@ -184,7 +202,11 @@ def test_what_cannot_be_used_is_named(network, corpus, tmp_path):
     assert "absent.onnx: no such file" in hpe(tmp_path / "absent.onnx", *there, code=1)
     assert "expected split=, subject= or" in hpe(network, *there, "--where", "age=3", code=1)
     assert "no face has split in ['x']" in hpe(network, *there, "--where", "split=x", *own, code=1)
-    assert "absent.onnx: no such detector" in hpe(network, *there, code=1)
+    message = hpe(network, *there, code=1)
+    assert "were found by absent.onnx, which is not there" in message
+    assert message.endswith("HeadPose.load(network, detector)), or give --boxes annotated")
+    message = hpe(network, *there, "--detector", "absent.onnx", code=1)
+    assert "absent.onnx: no such detector; give --detector" in message
     published = save(tmp_path / "p.safetensors", source="published")
     assert "trained on published boxes" in hpe(published, *there, code=1)
     odd = save(tmp_path / "odd.safetensors", crop={**CROP, "border": "mirror"})

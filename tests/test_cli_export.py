@@ -31,7 +31,7 @@ FORMAT = CropFormat(16, 16, 2, "enlarged", "replicate", "raw", 95)
 
 
 def save(network, path: Path, **provenance) -> Path:
-    rules = {"crop": CROP, "boxes": {**BOXES, "source": "published"}, **provenance}
+    rules = {"crop": CROP, "boxes": {**BOXES, "source": "published", "path": "boxes"}, **provenance}
     save_network(network, path, "resnet8", (16, 16), rules)
     return path
 
@@ -114,7 +114,7 @@ def test_the_file_explains_itself(network, exported):
     assert "R = Rx(pitch) Ry(yaw) Rz(roll)" in found.pop("convention")
     assert json.loads(found.pop("bins")) == {"bin_deg": 3.0, "n_bins": 66, "theta_deg": 99.0}
     assert json.loads(found.pop("crop")) == CROP
-    assert json.loads(found.pop("boxes")) == {**BOXES, "source": "published"}
+    assert json.loads(found.pop("boxes")) == {**BOXES, "source": "published", "path": "boxes"}
     names = {"source": "n.safetensors", "source_sha256": sha256(network), "opset": "18"}
     assert found == names
 
@@ -177,12 +177,23 @@ def test_int8_is_measured_on_faces_that_did_not_calibrate_it(network, crops, tmp
     [
         pytest.param(["--out", "n.onnx", "--int8"], "--int8 needs --crops", id="int8 alone"),
         pytest.param(["--out", "n.pt"], "expected a name that ends in .onnx", id="suffix"),
+        pytest.param(["--out", "no/n.onnx"], "no such folder: no.", id="folder"),
         pytest.param(["--out", "n.onnx", "--opset", "17"], "greater than or equal to 18", id="old"),
         pytest.param(["--out", "n.onnx", "--opset", "24"], "less than or equal to 23", id="new"),
     ],
 )
 def test_a_wrong_command_line(arguments, expected):
     assert expected in hpe("absent.safetensors", *arguments, code=2)
+
+
+@pytest.mark.parametrize("out", ["d.onnx", "d.int8.onnx"])
+def test_the_detector_is_not_overwritten(tmp_path, out):
+    (tmp_path / out).write_bytes(b"mine")
+    boxes = {**BOXES, "path": f"gone/{out}"}  # lies beside the network now
+    network = save(student(), tmp_path / "n.safetensors", boxes=boxes)
+    message = hpe(network, "--out", tmp_path / "d.onnx", code=2)
+    assert f"--out is {tmp_path / out}, an input; it would be lost" in message
+    assert (tmp_path / out).read_bytes() == b"mine"
 
 
 def test_crops_of_another_size_and_of_one_face_are_refused(network, tmp_path):

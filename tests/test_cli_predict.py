@@ -169,6 +169,25 @@ def test_no_picture_takes_the_place_of_another_or_of_its_source(place):
     assert (place / "i" / "a.png").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "out", ["i/a.png", "./i/../i/a.png", "link", "n.safetensors", "d.onnx", "v.mp4"]
+)
+def test_no_table_takes_the_place_of_an_input(place, out):
+    write_video("v.mp4", 1)
+    Path("link").symlink_to("i/a.png")
+    before = Path(out).read_bytes()
+    given = "v.mp4" if out == "v.mp4" else "i"
+    err = hpe(given, "--out", out, "--format", "csv", code=2)[1]
+    assert f"--out is {Path(out)}, an input; it would be lost." in err
+    assert Path(out).read_bytes() == before
+
+
+def test_a_table_may_take_the_place_of_an_older_one(place):
+    Path("t.CSV").write_text("older")
+    hpe("i", "--out", "t.CSV")
+    assert len(table(Path("t.CSV").read_text())) == 4
+
+
 def test_a_video_has_frames_times_and_tracks(place):
     write_video("v.mp4")
     out, err = hpe("v.mp4", "--draw", "d")
@@ -292,7 +311,12 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
         pytest.param(["i", "--network", "x"], 1, "x: no such network", id="network"),
         pytest.param(["i", "--detector", "x"], 1, "x: no such detector", id="detector"),
         pytest.param(["i", "--device", "gpu"], 1, "device 'gpu' cannot be used", id="device"),
-        pytest.param(["i", "--out", "n.safetensors/t.csv"], 1, "n.safetensors", id="out"),
+        pytest.param(["i", "--out", "new/t.csv"], 2, "no such folder: new.", id="new folder"),
+        pytest.param(["i", "--out", "t"], 2, "t; expected a name that ends in .csv or", id="name"),
+        pytest.param(["i", "--out", "t.txt"], 2, "or give --format", id="suffix"),
+        pytest.param(
+            ["i", "--out", "/dev/null", "--format", "csv"], 2, "is no file", id="device file"
+        ),
         pytest.param(["--camera", "97"], 1, "camera 97: OpenCV finds none", id="camera"),
     ],
 )

@@ -83,7 +83,7 @@ def errors_of(network: Opened, faces: Labelled, table: pd.DataFrame) -> dict[str
 def write(table: pd.DataFrame, out: Path) -> None:
     """A row for each face, of four decimals; empty (json: null) where it was not evaluated."""
     rows: list[Any] = table.round(4).astype(object).where(table.notna(), None).to_dict("records")
-    form: Any = out.suffix[1:]
+    form: Any = out.suffix[1:].lower()
     write_rows(rows, COLUMNS, form, out)
 
 

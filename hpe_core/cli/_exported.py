@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hpe_core.cli._outputs import check_no_input
 from hpe_core.cropping import rotated_window
 from hpe_core.errors import InputError
 from hpe_core.io import onnx_export
@@ -21,7 +22,7 @@ from hpe_core.io.onnx_export import torch_angles
 from hpe_core.io.onnx_session import Faces, angles, batches, open_session
 from hpe_core.metrics import summary
 from hpe_core.networks import Network
-from hpe_core.predictor import cutting_rules
+from hpe_core.predictor import cutting_rules, find_detector
 
 MAX_OFF_DEG = 0.01  # rounding alone makes 0.0001
 CALIBRATING, MEASURED = 200, 2000  # faces at most: bounds memory and time
@@ -38,6 +39,7 @@ def export(network: Path, out: Path, opset: int, crops: Path | None, int8: bool)
     """Writes the file, or the two; yields what is to be said of them. Raises InputError."""
     net, metadata = load_network(network)
     described = _described(network, net, metadata)
+    _check_no_input(network, out, crops, json.loads(described["boxes"]))
     height, width = metadata["size_hw"]
     images = sample_images((height, width))
     if crops:
@@ -55,7 +57,20 @@ def export(network: Path, out: Path, opset: int, crops: Path | None, int8: bool)
     yield f"{out}: opset {opset}, uint8 RGB (batch, {height}, {width}, 3), {_mb(model)}"
     yield f"parity: at most {off_deg:.6f}° off PyTorch, on {len(images)} images"
     if crops and int8:
-        yield from _int8(out.with_suffix(".int8.onnx"), model, calibrating, others, crops)
+        yield from _int8(_int8_of(out), model, calibrating, others, crops)
+
+
+def _check_no_input(network: Path, out: Path, crops: Path | None, boxes: dict[str, Any]) -> None:
+    try:
+        detector = find_detector(network, boxes["path"])
+    except InputError:  # exporting does without
+        detector = None
+    for written in (out, _int8_of(out)):
+        check_no_input(written, [network, crops, detector])
+
+
+def _int8_of(out: Path) -> Path:
+    return out.with_suffix(".int8.onnx")
 
 
 def sample_images(size_hw: tuple[int, int]) -> Faces:

@@ -15,13 +15,14 @@ from hpe_core.errors import InputError
 from hpe_core.io.annotations import read_corpus
 from hpe_core.io.detector import Detector
 from hpe_core.io.files import read_json
+from hpe_core.io.readers.table import TABLES
 from hpe_core.io.redetection import MEASURED, OUTSIDE, UNREADABLE, measure_images
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX, PYR, read_table, select
 from hpe_core.params.faces import Boxes
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Data, Test
 from hpe_core.params.results import Evaluate
-from hpe_core.predictor import shaped
+from hpe_core.predictor import find_detector, shaped
 
 YAW_BANDS_DEG = (0.0, 30.0, 60.0, 99.0)  # of a corpus; those of a test set are params.yaml's
 FACES, COUNTS = Path("data/faces"), Path("metrics/faces")  # where dvc.yaml has `filter` write
@@ -92,6 +93,13 @@ def of_corpus(
     return Labelled(folder.name, folder, found, pd.concat([*lost, missing]), YAW_BANDS_DEG)
 
 
+def tables_of(corpus: Path | None) -> list[Path]:
+    """Tables that a measurement reads: of a corpus of one's own, or, with None, the stages'."""
+    if corpus is not None:
+        return [corpus / name for name in TABLES]
+    return [*FACES.glob("*"), *COUNTS.glob("*")]
+
+
 def where_of(words: Sequence[str]) -> Where:
     """`split=test`, … → column → accepted values. Raises InputError."""
     accepted: dict[str, list[str]] = {}
@@ -114,11 +122,20 @@ def box_rules(network: Opened, params: Path, source: str, detector: Path | None)
         raise InputError(
             f"{network.path}: trained on published boxes; give a --detector, or --boxes annotated"
         )
-    path = detector or Path(rules.path)
+    path = detector or _detector_of(network, rules)
     if not path.is_file():
         raise InputError(f"{path}: no such detector; give --detector, or --boxes annotated")
     settings = {name: getattr(rules, name) for name in ("input_px", "score", "nms_iou", "border")}
     return BoxRules(rules, Detector(path, **settings))
+
+
+def _detector_of(network: Opened, rules: Boxes) -> Path:
+    if network.boxes is None:  # the rules are those of a params file
+        return Path(rules.path)
+    try:
+        return find_detector(network.path, rules.path)
+    except InputError as error:
+        raise InputError(f"{error}, or give --boxes annotated") from None
 
 
 def _note_other_boxes(params: Path, network: Opened) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hpe_core.cli._outputs import SUFFIXES, check_name, check_no_input
+
 
 def evaluate(
     network: Annotated[
@@ -80,8 +82,8 @@ def evaluate(
         raise typer.BadParameter("--where, --boxes and --detector are for --corpus.")
     if network.suffix != ".pth" and (backbone or crop or size):
         raise typer.BadParameter("--backbone, --crop and --size are for a .pth.")
-    if out is not None and out.suffix not in (".csv", ".json", ".parquet"):
-        raise typer.BadParameter(f"--out is {out}; expected .csv, .json or .parquet.")
+    if out is not None:
+        check_name(out, SUFFIXES)
     from hpe_core.cli import _evaluated, _labelled, _networks  # torch takes seconds
 
     opened = _networks.open_network(network, device, backbone, crop or "published", size or 224)
@@ -92,6 +94,8 @@ def evaluate(
         chosen = _labelled.where_of(where or [])
         rules = _labelled.box_rules(opened, params, boxes, detector)
         faces = _labelled.of_corpus(corpus, reader, chosen, rules, opened.theta_deg)
+    if out is not None:
+        check_no_input(out, [network, detector, params, *_labelled.tables_of(corpus)])
     predicted = _evaluated.predicted(opened, faces)
     errors = _evaluated.errors_of(opened, faces, predicted)
     if out is not None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hpe_core.cli._outputs import check_name
 from hpe_core.errors import InputError
 
 _NEEDED = ("onnx", "onnxscript")  # the extra `export`
@@ -36,8 +37,7 @@ def export(
 
     int8 is calibrated on some of the crops; the MAE of both is that of the others.
     """
-    if out.suffix != ".onnx":
-        raise typer.BadParameter(f"--out is {out}; expected a name that ends in .onnx.")
+    check_name(out, [".onnx"])
     if int8 and crops is None:
         raise typer.BadParameter("--int8 needs --crops: faces to calibrate and to measure it.")
     if missing := [name for name in _NEEDED if find_spec(name) is None]:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hpe_core.cli._outputs import SUFFIXES, check_name, check_no_input
+
 
 def predict(
     paths: Annotated[
@@ -60,21 +62,26 @@ def predict(
         raise typer.BadParameter("give PATHs or --camera, and not both.")
     if smooth is not None and not smooth > 0:
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
-    form = form or _format_of(out)
+    given, form = form, form or _format_of(out)
     if form == "parquet" and out is None:
         raise typer.BadParameter("parquet is no text: give --out a file.")
-    if out is not None and out.is_dir():
-        out = out / f"predictions.{form}"
+    if out is not None:
+        out = out / f"predictions.{form}" if out.is_dir() else out
+        check_name(out, None if given else SUFFIXES, ", or a folder, or give --format")
     from hpe_core.cli import _predicted  # torch takes seconds
 
     sources = _predicted.sources_of(paths or [], recursive)
     run = _predicted.run_of(sources, camera, draw, smooth)
-    rows = run.rows(_predicted.HeadPose.load(network, detector, device))
+    head_pose = _predicted.HeadPose.load(network, detector, device)
+    if out is not None:
+        used = [head_pose.detector.path] if head_pose.detector else []
+        check_no_input(out, [*sources, network, *used])
+    rows = run.rows(head_pose)
     _predicted.write_rows(rows, run.columns, form, out or sys.stdout)
     print(run.tally, file=sys.stderr)
     raise typer.Exit(run.tally.unreadable > 0)
 
 
 def _format_of(out: Path | None) -> Literal["csv", "json", "parquet"]:
-    suffix = out.suffix if out else ""
+    suffix = out.suffix.lower() if out else ""
     return "json" if suffix == ".json" else "parquet" if suffix == ".parquet" else "csv"
