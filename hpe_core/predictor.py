@@ -95,7 +95,7 @@ class HeadPose:
         say how its faces were cut, and for a device that is not there.
         """
         path = Path(network)
-        net, metadata = load_network(path)
+        net, metadata = trained_network(path)
         crop, boxes = cutting_rules(path, metadata)
         return cls(net, crop, boxes, _detector(path, boxes, detector), device)
 
@@ -164,6 +164,18 @@ class HeadPose:
                 "HeadPose.load(network, detector)), or give `predict` boxes"
             )
         return self.detector
+
+
+def trained_network(path: Path) -> tuple[Network, dict[str, Any]]:
+    """`load_network` for users. Raises InputError for a file that is missing or of another kind."""
+    if path.suffix == ".onnx":
+        raise InputError(
+            f"{path}: expected a .safetensors; an .onnx runs with `hpe evaluate`, or as "
+            "docs/onnx.md shows"
+        )
+    if not path.exists():
+        raise InputError(f"{path}: no such network; `make demo` trains the demo's")
+    return load_network(path)
 
 
 def cutting_rules(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -235,6 +247,9 @@ def _detector(
 def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
+    except RuntimeError:  # torch's message is a list of twenty
+        raise InputError(f"device {name!r}: expected cpu, cuda, cuda:1, … or mps") from None
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises them all
         reason = str(error).partition("\n")[0]

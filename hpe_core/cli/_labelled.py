@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import typer
 from tqdm import tqdm
 
+from hpe_core.cli._corpora import looks_like, without_advice
 from hpe_core.cli._networks import Opened
 from hpe_core.errors import InputError
 from hpe_core.io.annotations import read_corpus
@@ -80,12 +82,26 @@ def of_test(params: Path, name: str, network: Opened) -> Labelled:
 
 
 def of_corpus(
-    folder: Path, reader: str, where: Where, rules: BoxRules, theta_deg: float
+    folder: Path,
+    reader: str,
+    where: Where,
+    rules: BoxRules,
+    theta_deg: float,
+    at_most: int | None = None,
 ) -> Labelled:
-    """A corpus that no stage has seen: read, selected, its faces found, as the stages would."""
+    """A corpus that no stage has seen: read, selected, its faces found, as the stages would.
+
+    at_most: so many of its faces, at random, but always the same.
+    """
     with redirect_stdout(sys.stderr):  # what readers say is no result
-        corpus = read_corpus(reader, folder, folder.resolve().name)
+        try:
+            corpus = read_corpus(reader, folder, folder.resolve().name)
+        except InputError as error:
+            raise InputError(_not_read(str(error), reader, folder)) from None
     faces = _selected(corpus.faces, where, f"--where, of {folder}")
+    if at_most is not None:
+        rows = np.random.default_rng(0).permutation(len(faces))[:at_most]
+        faces = faces.iloc[np.sort(rows)].reset_index(drop=True)
     lost = [] if where else [_lost_files(corpus.skipped)]
     beyond = (faces[PYR].abs() > theta_deg).any(axis=1)
     lost.append(_lost(faces[beyond], TOO_FAR, f"expected angles within ±{theta_deg:g}°"))
@@ -100,13 +116,22 @@ def tables_of(corpus: Path | None) -> list[Path]:
     return [*FACES.glob("*"), *COUNTS.glob("*")]
 
 
+def _not_read(message: str, reader: str, folder: Path) -> str:
+    """A reader's message, with a better one's name if the folder looks like that."""
+    other = looks_like(folder)
+    hint = f" It looks like {other}: --reader {other}" if other and other != reader else ""
+    return without_advice(message) + hint
+
+
 def where_of(words: Sequence[str]) -> Where:
-    """`split=test`, … → column → accepted values. Raises InputError."""
+    """`split=test`, … → column → accepted values. Raises BadParameter."""
     accepted: dict[str, list[str]] = {}
     for word in words:
         column, equals, value = word.partition("=")
         if not equals or column not in ("split", "subject", "video"):
-            raise InputError(f"--where {word}: expected split=, subject= or video= and a value")
+            raise typer.BadParameter(
+                f"--where is {word}; expected split=, subject= or video=, and a value."
+            )
         accepted.setdefault(column, []).append(value)
     return accepted
 
@@ -115,8 +140,6 @@ def box_rules(network: Opened, params: Path, source: str, detector: Path | None)
     """By the rules of the network's training, or those of params.yaml where it does not say."""
     rules = network.boxes or load(params, "boxes", Boxes)
     if source == "annotated":
-        if detector:
-            raise InputError("--detector finds no annotated boxes; expected one of the two")
         return BoxRules(rules, None)
     if detector is None and rules.source == "published":
         raise InputError(
@@ -185,7 +208,7 @@ def _detected(
     table = faces.reset_index(drop=True).assign(reason="", box_source="detected")
     rows_of = {str(name): np.asarray(rows) for name, rows in table.groupby("image").indices.items()}
     measured = np.full((len(table), len(MEASURED)), np.nan)
-    with tqdm(total=len(rows_of), unit="image", desc="detector", disable=None) as bar:
+    with tqdm(total=len(rows_of), unit="image", desc="detector", disable=not rows_of) as bar:
         parts = measure_images(table, rows_of, folder, list(rows_of), detector, rules.match_iou)
         for rows, values, reasons in parts:
             measured[rows] = values
