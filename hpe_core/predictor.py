@@ -90,12 +90,12 @@ class HeadPose:
         """network: a .safetensors of this pipeline; its file says how faces are cut for it.
 
         detector: a YOLOv5 export (.onnx); None takes the one that found the network's training
-        faces, where it still lies where it did. Thresholds and shape of the boxes are those of the
+        faces, where `find_detector` finds it. Thresholds and shape of the boxes are those of the
         training. device: of torch. Raises InputError where a file is missing, damaged, or does not
         say how its faces were cut, and for a device that is not there.
         """
         path = Path(network)
-        net, metadata = load_network(path)
+        net, metadata = trained_network(path)
         crop, boxes = cutting_rules(path, metadata)
         return cls(net, crop, boxes, _detector(path, boxes, detector), device)
 
@@ -103,16 +103,17 @@ class HeadPose:
         """The faces of one image, the surest first.
 
         image: a path (turned as its EXIF orientation says), a PIL image, or H x W x 3 uint8 in RGB
-        (OpenCV's are BGR: reverse the last axis). bbox_xyxy (N x 4): faces' boxes in pixels, used
-        as they are instead of the detector's; their score is 1. Raises InputError for what is no
-        image, and for a box without a pixel of it.
+        (OpenCV's are BGR: reverse the last axis). bbox_xyxy (N x 4, or 4: one face): boxes in
+        pixels, used as they are instead of the detector's; their score is 1. Raises
+        InputError for what is no image, and for a box without a pixel of it.
         """
         pixels = _pixels(image)
         if bbox_xyxy is None:
             return self._poses([pixels])[0]
         given = np.asarray(bbox_xyxy, dtype=np.float64)
+        given = given[None] if given.shape == (4,) else given
         if given.ndim != 2 or given.shape[1] != 4:
-            raise InputError(f"boxes of shape {given.shape}; expected (N, 4)")
+            raise InputError(f"boxes of shape {given.shape}; expected (N, 4), or (4,) for one face")
         return self._poses_of([(pixels, given, np.ones(len(given)))])[0]
 
     def predict_each(self, images: Iterable[AnyImage]) -> Iterator[list[FacePose]]:
@@ -159,9 +160,22 @@ class HeadPose:
     def _detector_or_error(self) -> Detector:
         if self.detector is None:
             raise InputError(
-                "the network was trained on published boxes: give `load` a detector, or boxes"
+                "the network was trained on published boxes: name a detector (--detector, or "
+                "HeadPose.load(network, detector)), or give `predict` boxes"
             )
         return self.detector
+
+
+def trained_network(path: Path) -> tuple[Network, dict[str, Any]]:
+    """`load_network` for users. Raises InputError for a file that is missing or of another kind."""
+    if path.suffix == ".onnx":
+        raise InputError(
+            f"{path}: expected a .safetensors; an .onnx runs with `hpe evaluate`, or as "
+            "docs/onnx.md shows"
+        )
+    if not path.exists():
+        raise InputError(f"{path}: no such network; `make demo` trains the demo's")
+    return load_network(path)
 
 
 def cutting_rules(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -173,6 +187,24 @@ def cutting_rules(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any],
         return metadata["provenance"]["crop"], metadata["provenance"]["boxes"]
     except KeyError as error:
         raise InputError(f"{path}: does not say how faces are cut for it: {error}") from None
+
+
+def find_detector(network: Path, recorded: str) -> Path:
+    """The detector that found a network's training faces, as its file records it (`boxes.path`).
+
+    Looked for as recorded, from the current folder; beside the network, by its base name; and as
+    recorded, below each folder above the network. Raises InputError where it is not there.
+    """
+    folder = network.parent.resolve()  # of a link into a cache, where the link lies
+    below = [above / recorded for above in (folder, *folder.parents)]
+    places = [Path(recorded), folder / Path(recorded).name, *below]
+    if found := next((place for place in places if place.is_file()), None):
+        return found
+    above = "" if Path(recorded).is_absolute() else ", nor below a folder above it"
+    raise InputError(
+        f"{network}: its training faces were found by {recorded}, which is not there, nor is "
+        f"{places[1]}{above}; name a detector (--detector, or HeadPose.load(network, detector))"
+    )
 
 
 def shaped(bbox_xyxy: NDArray[np.float64], boxes: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -207,12 +239,7 @@ def _detector(
 ) -> Detector | None:
     if path is None and boxes["source"] == "published":
         return None
-    chosen = Path(path or boxes["path"])
-    if path is None and not chosen.is_file():
-        raise InputError(
-            f"{network}: its training faces were found by {chosen}, which is not there; name a "
-            "detector (YOLOv5, .onnx)"
-        )
+    chosen = Path(path) if path is not None else find_detector(network, boxes["path"])
     settings = {name: boxes[name] for name in ("input_px", "score", "nms_iou", "border")}
     return Detector(chosen, **settings)
 
@@ -220,6 +247,9 @@ def _detector(
 def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
+    except RuntimeError:  # torch's message is a list of twenty
+        raise InputError(f"device {name!r}: expected cpu, cuda, cuda:1, … or mps") from None
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises them all
         reason = str(error).partition("\n")[0]

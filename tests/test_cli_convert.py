@@ -50,15 +50,10 @@ def test_a_table_without_rows():
 @pytest.mark.parametrize(
     ("arguments", "given", "message"),
     [
-        pytest.param(["pyr", "euler"], "", "no convention 'euler'; expected one of pyr, ", id="to"),
-        pytest.param(["deg", "pyr"], "", "no convention 'deg'", id="from"),
-        pytest.param(
-            ["pyr", "matrix", "1", "2"], "", "2 numbers, expected pitch, yaw, roll", id="2"
-        ),
-        pytest.param(
-            ["pyr", "matrix", "1", "2", "--x"], "", "expected numbers: .*'--x'", id="text"
-        ),
         pytest.param(["pyr", "matrix", "1", "2", "nan"], "", "row 1: expected numbers", id="nan"),
+        pytest.param(
+            ["quaternion", "pyr", "0", "0", "0", "0"], "", "row 1: a quaternion of length 0", id="0"
+        ),
         pytest.param(["pyr", "matrix"], "", "stdin: cannot be read as csv", id="nothing"),
         pytest.param(
             ["pyr", "matrix"], "yaw,roll\n1,2\n", "stdin: no column pitch; found", id="few"
@@ -72,13 +67,43 @@ def test_a_table_without_rows():
         pytest.param(
             ["rotvec", "pyr"], "rx,ry,rz\n1,2,3\n1,2\n", "row 2: expected num", id="short"
         ),
+        pytest.param(
+            ["quaternion", "pyr"], "qx,qy,qz,qw\n0,0,0,2\n0,0,0,0\n", "row 2: a quat", id="0s"
+        ),
     ],
 )
 def test_errors_are_one_line(arguments, given, message):
-    out, err = hpe(*arguments, given=given, code=1)
+    refused(arguments, given, message, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["pyr", "euler"], "no convention 'euler'; expected pyr, .* or an", id="to"),
+        pytest.param(["deg", "pyr"], "no convention 'deg'", id="from"),
+        pytest.param(["pyr", "Xyz"], "no convention 'Xyz'; expected XYZ or xyz", id="either"),
+        pytest.param(["pyr", "matrix", "1", "2"], "2 numbers; expected pitch, yaw, roll", id="2"),
+        pytest.param(
+            ["pyr", "matrix", "1", "2", "--x"], "expected numbers: .*'--x'; expected pi", id="text"
+        ),
+        pytest.param(["pyr", "matrix", __file__], "A file\\? Use `< FILE`", id="file"),
+    ],
+)
+def test_a_wrong_command_line(arguments, message):
+    refused(arguments, "", message, 2)
+
+
+def refused(arguments, given, message, code) -> None:
+    out, err = hpe(*arguments, given=given, code=code)
     assert out == ""
     assert len(err.splitlines()) == 1
     assert re.search(message, err)
+
+
+def test_names_in_any_case():
+    for name, same in (("aflw", "AFLW"), ("Biwi", "BIWI"), ("PYR", "pyr")):
+        assert hpe("pyr", name, "1", "2", "3") == hpe("pyr", same, "1", "2", "3")
+    assert hpe("pyr", "xyz", "10", "20", "30") != hpe("pyr", "XYZ", "10", "20", "30")
 
 
 def test_help_names_every_convention():

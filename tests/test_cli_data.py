@@ -87,8 +87,9 @@ def test_text_for_humans(params, tmp_path):
         ["mine", "missing"],
         ["boxes", "found"],
     ]
-    assert lines[1] == f"    expected  {tmp_path}/AFLW2000: imageNNNNN.jpg + imageNNNNN.mat"
-    assert lines[2].startswith("    published 2,000 faces. It is published by the authors of 3DDFA")
+    assert lines[1].startswith(f"    expected  {tmp_path}/AFLW2000: imageNNNNN.jpg +")
+    text = " ".join(" ".join(lines).split())
+    assert "imageNNNNN.mat published 2,000 faces. It is published by the authors of 3DDFA" in text
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -97,8 +98,21 @@ def test_a_missing_corpus_is_the_readers_own_message(params, tmp_path, reader):
     assert found["state"] == "missing"
     assert found["faces"] == 0
     assert found["found"].startswith("no corpus: looked for ")
-    assert found["source"] in found["found"]
+    assert "README" not in found["found"]
+    assert ("See docs/real-corpora.md." in found["found"]) == (reader != "table")
+    text, _ = hpe("--params", tmp_path / "p.yaml", code=1)
+    assert " ".join(text.split()).count(found["source"]) == 1
+    assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 100
     assert f"{tmp_path}/x, which does not exist" in found["found"]
+
+
+def test_the_drawn_corpora_are_not_drawn_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text, _ = hpe("--params", ROOT / "params.yaml", code=1)
+    assert text.count("missing: not drawn yet: `make demo`\n") == 4
+    Path("data/demo/corpora/BIWI").mkdir(parents=True)
+    text, _ = hpe("--params", ROOT / "params.yaml", code=1)
+    assert text.count("not drawn yet") == 3, "what is there and holds nothing is another case"
 
 
 def test_a_corpus_of_which_nothing_can_be_read_is_missing(params, tmp_path):
@@ -139,6 +153,8 @@ def test_counts_are_those_of_the_paper():
 
 
 def test_errors_are_one_line(tmp_path):
-    out, err = hpe("--params", tmp_path / "absent.yaml", code=1)
-    assert (out, len(err.splitlines())) == ("", 1)
-    assert "absent.yaml: cannot be read" in err
+    (tmp_path / "p.yaml").write_text("[")
+    for name, code, message in (("p", 1, "cannot be read"), ("absent", 2, "no such file; start")):
+        out, err = hpe("--params", tmp_path / f"{name}.yaml", code=code)
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert f"{name}.yaml: {message}" in err

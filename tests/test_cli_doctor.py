@@ -104,7 +104,7 @@ def test_no_face_fails(network, tmp_path):
 
 
 def test_a_network_that_cannot_be_loaded(network):
-    for option, value in (("--detector", "absent.onnx"), ("--device", "gpu")):
+    for option, value in (("--detector", "absent.onnx"), ("--device", "cuda:99")):
         state, message = hpe("--network", network, option, value, code=1)["network"]
         assert state == "failed"
         assert value in message

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from test_predictor import BOXES, SPEC, student
-from tiny_corpora import write_own
+from tiny_corpora import write_300w_lp, write_aflw, write_aflw2000, write_biwi, write_own
 from tiny_onnx import write_network
 from typer.testing import CliRunner
 
@@ -43,6 +43,10 @@ def network(tmp_path) -> Path:
 def save(path: Path, crop=CROP, **boxes) -> Path:
     save_network(student(), path, "resnet8", (16, 16), {"crop": crop, "boxes": {**RULES, **boxes}})
     return path
+
+
+def write_own_table(folder: Path) -> None:
+    write_own(folder, **POSES, **ANNOTATED)
 
 
 @pytest.fixture
@@ -130,6 +134,23 @@ def test_every_face_has_a_row_with_its_numbers_or_its_reason(network, corpus, tm
     assert rows.loc[rows["why"] == "unreadable", "reason"].item().startswith("row 1: ")
 
 
+def test_the_labels_are_not_overwritten(network, corpus):
+    labels = corpus / "faces.csv"
+    before = labels.read_bytes()
+    words = ("--corpus", corpus, "--boxes", "annotated", "--out", labels)
+    assert "faces.csv, an input; it would be lost" in hpe(network, *words, code=2)
+    assert labels.read_bytes() == before
+
+
+def test_the_detector_is_looked_for_beside_the_network(corpus, tmp_path):
+    (tmp_path / "nets").mkdir()
+    found_at(tmp_path / "nets" / "d.onnx", 0, 0, 1.5, 1.5)
+    boxes = {**RULES, "path": "data/d.onnx", "unmatched": "annotated"}
+    network = tmp_path / "nets" / "n.safetensors"
+    save_network(student(), network, "resnet8", (16, 16), {"crop": CROP, "boxes": boxes})
+    assert json.loads(hpe(network, "--corpus", corpus, "--format", "json"))["faces"] == 2
+
+
 def found_at(path: Path, x1: float, y1: float, x2: float, y2: float) -> Path:
     """A detector that finds this box in every image (of 64 pixels, letterboxed)."""
     rows = np.zeros((84, 5), np.float32)
@@ -171,27 +192,71 @@ def test_a_published_pth_says_neither_backbone_nor_boxes(corpus, tmp_path, netwo
         pytest.param(["--test", "a", "--where", "split=b"], "are for --corpus", id="where"),
         pytest.param(["--test", "a", "--boxes", "annotated"], "are for --corpus", id="boxes"),
         pytest.param(["--corpus", "a", "--size", "9"], "are for a .pth", id="size"),
-        pytest.param(["--corpus", "a", "--out", "b.txt"], "expected .csv, .json", id="out"),
+        pytest.param(
+            ["--corpus", "a", "--boxes", "annotated", "--detector", "d"],
+            "--detector finds no annotated boxes",
+            id="detector",
+        ),
+        pytest.param(["--test", "a", "--params", "b"], "b: no such file; start", id="params"),
+        pytest.param(["--corpus", "a", "--out", "b.txt"], "ends in .csv or .json", id="out"),
+        pytest.param(["--corpus", "a", "--out", "no/b.csv"], "no such folder: no.", id="folder"),
     ],
 )
 def test_a_wrong_command_line(words, says):
     assert says in hpe("n.safetensors", *words, code=2)
 
 
+def test_a_wrong_option_for_this_network(network, corpus):
+    there = ("--corpus", corpus)
+    assert "expected split=, subject= or" in hpe(network, *there, "--where", "age=3", code=2)
+    assert "runs on the cpu here" in hpe("n.onnx", *there, "--device", "cuda", code=2)
+
+
 def test_what_cannot_be_used_is_named(network, corpus, tmp_path):
     there, own = ("--corpus", corpus), ("--boxes", "annotated")
     assert "n.pt: expected a network" in hpe("n.pt", *there, code=1)
+    assert "x.safetensors: no such network; `make d" in hpe("x.safetensors", *there, code=1)
     assert "absent.onnx: no such file" in hpe(tmp_path / "absent.onnx", *there, code=1)
-    assert "expected split=, subject= or" in hpe(network, *there, "--where", "age=3", code=1)
     assert "no face has split in ['x']" in hpe(network, *there, "--where", "split=x", *own, code=1)
-    assert "absent.onnx: no such detector" in hpe(network, *there, code=1)
+    message = hpe(network, *there, code=1)
+    assert "were found by absent.onnx, which is not there" in message
+    assert message.endswith("HeadPose.load(network, detector)), or give --boxes annotated")
+    message = hpe(network, *there, "--detector", "absent.onnx", code=1)
+    assert "absent.onnx: no such detector; give --detector" in message
     published = save(tmp_path / "p.safetensors", source="published")
     assert "trained on published boxes" in hpe(published, *there, code=1)
     odd = save(tmp_path / "odd.safetensors", crop={**CROP, "border": "mirror"})
     assert "crop.border: Input should be 'replicate' or 'black'; found 'mirror'" in hpe(
         odd, *there, code=1
     )
-    assert "looked for a table" in hpe(network, "--corpus", tmp_path, *own, code=1)
+    message = hpe(network, "--corpus", tmp_path, *own, code=1)
+    assert "looked for a table" in message and "data.root" not in message
+
+
+@pytest.mark.parametrize(
+    ("reader", "write_corpus"),
+    [
+        pytest.param("300W_LP", write_300w_lp),
+        pytest.param("AFLW2000", write_aflw2000),
+        pytest.param("AFLW", write_aflw),
+        pytest.param("BIWI", write_biwi),
+        pytest.param("table", write_own_table),
+    ],
+)
+def test_the_reader_that_a_folder_looks_like_is_named(network, tmp_path, reader, write_corpus):
+    write_corpus(tmp_path / "c")
+    wrong = "BIWI" if reader == "table" else "table"
+    words = ("--corpus", tmp_path / "c", "--boxes", "annotated", "--reader")
+    message = hpe(network, *words, wrong, code=1)
+    assert message.endswith(f" It looks like {reader}: --reader {reader}")
+    (tmp_path / "other").mkdir()
+    message = hpe(network, "--corpus", tmp_path / "other", *words[2:], wrong, code=1)
+    assert "It looks like" not in message
+
+
+def test_a_reader_in_any_case(network, corpus):
+    said = measured(network, "--corpus", corpus, "--reader", "TABLE")
+    assert said == measured(network, "--corpus", corpus)
 
 
 def test_an_onnx_file_of_somebody_else_is_refused(corpus, tmp_path):
@@ -257,7 +322,7 @@ def test_pixels_are_those_of_the_crops_file_to_the_last_bit(tmp_path):
     network = Opened(tmp_path / "n", lambda faces: (faces, faces), crop, None, 99.0)
     faces = Labelled("x", tmp_path, table, table.head(0), [0, 99])
     differ = 0
-    for (_, found), box in zip(_evaluated._cuts(network, faces), boxes, strict=True):
+    for (_, found), box in zip(_evaluated.cut_faces(network, faces), boxes, strict=True):
         whole = enlarged_crop(pixels, box, (48, 48), 24, "replicate")
         np.testing.assert_array_equal(found, whole[24:-24, 24:-24])
         differ += (enlarged_crop(pixels, box, (48, 48), 0, "replicate") != found).sum()

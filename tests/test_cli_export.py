@@ -11,6 +11,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 from test_predictor import BOXES, CROP, SPEC, student
+from tiny_corpora import write_image, write_own
 from typer.testing import CliRunner
 
 from hpe_core.bins import BinSpec
@@ -31,7 +32,7 @@ FORMAT = CropFormat(16, 16, 2, "enlarged", "replicate", "raw", 95)
 
 
 def save(network, path: Path, **provenance) -> Path:
-    rules = {"crop": CROP, "boxes": {**BOXES, "source": "published"}, **provenance}
+    rules = {"crop": CROP, "boxes": {**BOXES, "source": "published", "path": "boxes"}, **provenance}
     save_network(network, path, "resnet8", (16, 16), rules)
     return path
 
@@ -114,7 +115,7 @@ def test_the_file_explains_itself(network, exported):
     assert "R = Rx(pitch) Ry(yaw) Rz(roll)" in found.pop("convention")
     assert json.loads(found.pop("bins")) == {"bin_deg": 3.0, "n_bins": 66, "theta_deg": 99.0}
     assert json.loads(found.pop("crop")) == CROP
-    assert json.loads(found.pop("boxes")) == {**BOXES, "source": "published"}
+    assert json.loads(found.pop("boxes")) == {**BOXES, "source": "published", "path": "boxes"}
     names = {"source": "n.safetensors", "source_sha256": sha256(network), "opset": "18"}
     assert found == names
 
@@ -172,17 +173,80 @@ def test_int8_is_measured_on_faces_that_did_not_calibrate_it(network, crops, tmp
     assert json.loads(metadata["int8_calibration"]) == {"faces": 4, "source": "c.h5"}
 
 
+def test_int8_of_a_corpus_is_measured_as_evaluate_does(tmp_path, monkeypatch):
+    """On the other faces: the calibrating ones are taken from the corpus that is measured."""
+    monkeypatch.setattr(_exported.Timer, "autorange", lambda timer: (1, 0.0))
+    crop = {**CROP, "margin": 2, "codec": "raw", "jpeg_quality": 95}
+    boxes = {**BOXES, "path": "d.onnx", "match_iou": 0.3, "unmatched": "drop"}
+    network = save(student(), tmp_path / "n.safetensors", crop=crop, boxes=boxes)
+    rng, folder = np.random.default_rng(2), tmp_path / "c"
+    poses = {angle: rng.uniform(-40, 40, 6).round(3).tolist() for angle in ("pitch", "yaw", "roll")}
+    sides = {"x1": [2.0] * 6, "y1": [2.0] * 6, "x2": [20.0] * 6, "y2": [20.0] * 6}
+    images = [f"{number}.png" for number in range(6)]
+    write_own(folder, images, split=["a", "a", "a", "a", "b", "b"], **poses, **sides)
+    for seed, image in enumerate(images):
+        write_image(folder / image, seed)
+    words = ("--corpus", folder, "--boxes", "annotated")
+    out = tmp_path / "n.onnx"
+    some = ("--where", "split=a")
+    said = hpe(network, "--out", out, "--int8", *words, *some).splitlines()
+    assert said[1].endswith(" on 20 images")  # 18, and the 2 that calibrate
+    assert said[2].endswith("calibrated on 2 faces")
+    metadata = {
+        entry.key: entry.value for entry in onnx.load(tmp_path / "n.int8.onnx").metadata_props
+    }
+    assert json.loads(metadata["int8_calibration"]) == {"faces": 2, "source": "c"}
+    table = tmp_path / "p.csv"
+    done = CliRunner().invoke(app, ["evaluate", *map(str, (out, *words, *some, "--out", table))])
+    assert done.exit_code == 0, done.output
+    rows = pd.read_csv(table)
+    errors = sum((rows[a] - rows[f"true_{a}"]).abs() for a in poses) / 3
+    others = errors.iloc[np.random.default_rng(0).permutation(4)[2:]]
+    assert said[3].startswith(f"MAE: {others.mean():.2f}° float32, ")
+    assert said[3].endswith(" on 2 other faces")
+
+
+def test_one_face_of_a_corpus_is_too_few(network, tmp_path):
+    sides = {"x1": [2.0], "y1": [2.0], "x2": [20.0], "y2": [20.0]}
+    write_own(tmp_path / "c", ["a.png"], pitch=[1.0], yaw=[2.0], roll=[3.0], **sides)
+    crop = {**CROP, "margin": 2, "codec": "raw", "jpeg_quality": 95}
+    boxes = {**BOXES, "path": "d.onnx", "match_iou": 0.3, "unmatched": "drop"}
+    network = save(student(), tmp_path / "n.safetensors", crop=crop, boxes=boxes)
+    words = ("--corpus", tmp_path / "c", "--boxes", "annotated", "--out", tmp_path / "n.onnx")
+    done = CliRunner().invoke(app, ["export", str(network), *map(str, words)])
+    message = done.stderr.splitlines()[-1]  # below the progress
+    assert message == f"error: {tmp_path}/c: 1 faces can be used; expected two at least"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        pytest.param(["--out", "n.onnx", "--int8"], "--int8 needs --crops", id="int8 alone"),
+        pytest.param(["--out", "n.onnx", "--int8"], "--int8 needs faces to", id="int8 alone"),
+        pytest.param(["--out", "n.onnx", "--crops", "a", "--corpus", "b"], "not both", id="both"),
+        pytest.param(["--out", "n.onnx", "--reader", "biwi"], "are for --corpus", id="reader"),
+        pytest.param(
+            ["--out", "n.onnx", "--corpus", "a", "--boxes", "annotated", "--detector", "d"],
+            "--detector finds no annotated boxes",
+            id="detector",
+        ),
         pytest.param(["--out", "n.pt"], "expected a name that ends in .onnx", id="suffix"),
+        pytest.param(["--out", "no/n.onnx"], "no such folder: no.", id="folder"),
         pytest.param(["--out", "n.onnx", "--opset", "17"], "greater than or equal to 18", id="old"),
         pytest.param(["--out", "n.onnx", "--opset", "24"], "less than or equal to 23", id="new"),
     ],
 )
 def test_a_wrong_command_line(arguments, expected):
     assert expected in hpe("absent.safetensors", *arguments, code=2)
+
+
+@pytest.mark.parametrize("out", ["d.onnx", "d.int8.onnx"])
+def test_the_detector_is_not_overwritten(tmp_path, out):
+    (tmp_path / out).write_bytes(b"mine")
+    boxes = {**BOXES, "path": f"gone/{out}"}  # lies beside the network now
+    network = save(student(), tmp_path / "n.safetensors", boxes=boxes)
+    message = hpe(network, "--out", tmp_path / "d.onnx", code=2)
+    assert f"--out is {tmp_path / out}, an input; it would be lost" in message
+    assert (tmp_path / out).read_bytes() == b"mine"
 
 
 def test_crops_of_another_size_and_of_one_face_are_refused(network, tmp_path):
@@ -199,6 +263,11 @@ def test_a_network_that_does_not_say_how_faces_are_cut(tmp_path):
     save_network(student(), path, "resnet8", (16, 16), {})
     message = hpe(path, "--out", tmp_path / "n.onnx", code=1)
     assert "does not say how faces are cut for it" in message
+
+
+def test_a_file_that_is_exported_already(exported, tmp_path):
+    message = hpe(exported[0], "--out", tmp_path / "n.onnx", code=1)
+    assert "n.onnx: expected a .safetensors; an .onnx runs with" in message
 
 
 def test_what_to_install(monkeypatch):

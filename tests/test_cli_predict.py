@@ -135,6 +135,26 @@ def test_images_without_faces_make_an_empty_table(place, form):
         assert list(read_table(Path("t.parquet"))) == ["image", *COLUMNS.split(",")]
 
 
+@pytest.mark.parametrize(("form", "expected"), [("json", "[]\n"), ("csv", f"image,{COLUMNS}\n")])
+def test_a_folder_without_images_is_named_and_makes_an_empty_table(place, form, expected):
+    Path("empty").mkdir()
+    out, err = hpe("empty", "--format", form, code=1)
+    assert out == expected
+    assert err.splitlines()[0].startswith("error: empty: no image in this folder; expected .bmp,")
+    assert err.splitlines()[1:] == ["images: 0, faces: 0, unreadable: 1"]
+    assert len(table(hpe("empty", "i", code=1)[0])) == 4, "the rest goes on"
+
+
+def test_the_videos_of_a_folder_are_counted(place):
+    assert "ignored" not in hpe("i")[1]
+    Path("i/v.mp4").touch()
+    expected = "ignored: 1 video; a video is to be named itself"
+    assert hpe("i")[1].splitlines()[-1] == expected
+    Path("i/deep/w.MOV").touch()
+    assert hpe("i")[1].splitlines()[-1] == expected
+    assert "ignored: 2 videos;" in hpe("i", "--recursive")[1]
+
+
 def test_what_is_unreadable_is_named_and_the_rest_goes_on(place):
     (place / "i" / "aa.jpg").write_bytes(b"junk")
     out, err = hpe("i", "absent.jpg", code=1)
@@ -167,6 +187,25 @@ def test_no_picture_takes_the_place_of_another_or_of_its_source(place):
         in hpe("i/a.png", "i/deep/a.png", "--draw", "d", code=1)[1]
     )
     assert (place / "i" / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "out", ["i/a.png", "./i/../i/a.png", "link", "n.safetensors", "d.onnx", "v.mp4"]
+)
+def test_no_table_takes_the_place_of_an_input(place, out):
+    write_video("v.mp4", 1)
+    Path("link").symlink_to("i/a.png")
+    before = Path(out).read_bytes()
+    given = "v.mp4" if out == "v.mp4" else "i"
+    err = hpe(given, "--out", out, "--format", "csv", code=2)[1]
+    assert f"--out is {Path(out)}, an input; it would be lost." in err
+    assert Path(out).read_bytes() == before
+
+
+def test_a_table_may_take_the_place_of_an_older_one(place):
+    Path("t.CSV").write_text("older")
+    hpe("i", "--out", "t.CSV")
+    assert len(table(Path("t.CSV").read_text())) == 4
 
 
 def test_a_video_has_frames_times_and_tracks(place):
@@ -283,21 +322,31 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
     [
         pytest.param([], 2, "give PATHs or --camera", id="nothing"),
         pytest.param(["i", "--camera", "0"], 2, "give PATHs or --camera", id="both"),
-        pytest.param(["i", "--format", "xml"], 2, "'xml' is not one of", id="format"),
+        pytest.param(["i", "--format", "xml"], 2, "'--format': 'xml' is not one of", id="format"),
         pytest.param(["i", "--format", "parquet"], 2, "give --out a file", id="parquet on stdout"),
         pytest.param(["v.mp4", "--smooth", "0"], 2, "expected seconds > 0", id="no time"),
-        pytest.param(["i", "--smooth", "1"], 1, "--smooth is for videos", id="smoothed images"),
-        pytest.param(["i", "v.mp4"], 1, "v.mp4: a video beside images", id="mixed"),
-        pytest.param(["empty"], 1, "empty: no image in this folder", id="empty folder"),
-        pytest.param(["i", "--network", "x"], 1, "x: no such network", id="network"),
+        pytest.param(["i", "--smooth", "1"], 2, "--smooth is for videos", id="smoothed images"),
+        pytest.param(["i", "--smooth", "a"], 2, "as a number. `hpe --help` and", id="text"),
+        pytest.param(["i", "--fast"], 2, "options: --format). `hpe --help`", id="option"),
+        pytest.param(["i", "v.mp4"], 2, "v.mp4: a video beside images", id="mixed"),
+        pytest.param(["i", "--draw", "n.safetensors"], 2, "a file; expected a folder", id="draw"),
+        pytest.param(["i", "--network", "x"], 1, "x: no such network; `make demo`", id="network"),
+        pytest.param(
+            ["i", "--network", "d.onnx"], 1, "an .onnx runs with `hpe evaluate`", id="exported"
+        ),
         pytest.param(["i", "--detector", "x"], 1, "x: no such detector", id="detector"),
-        pytest.param(["i", "--device", "gpu"], 1, "device 'gpu' cannot be used", id="device"),
-        pytest.param(["i", "--out", "n.safetensors/t.csv"], 1, "n.safetensors", id="out"),
+        pytest.param(["i", "--device", "gpu"], 2, "'gpu'; expected cpu, cuda", id="device"),
+        pytest.param(["i", "--device", "cuda:99"], 1, "'cuda:99' cannot be used", id="no such"),
+        pytest.param(["i", "--out", "new/t.csv"], 2, "no such folder: new.", id="new folder"),
+        pytest.param(["i", "--out", "t"], 2, "t; expected a name that ends in .csv or", id="name"),
+        pytest.param(["i", "--out", "t.txt"], 2, "or give --format", id="suffix"),
+        pytest.param(
+            ["i", "--out", "/dev/null", "--format", "csv"], 2, "is no file", id="device file"
+        ),
         pytest.param(["--camera", "97"], 1, "camera 97: OpenCV finds none", id="camera"),
     ],
 )
 def test_errors_are_one_line(place, arguments, code, message):
-    Path("empty").mkdir()
     out, err = hpe(*arguments, code=code)
     assert message in err
     assert len(err.splitlines()) == 1
@@ -331,7 +380,7 @@ def test_nobody_reads_on(place):
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, env=environment
     )
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy():
@@ -341,6 +390,27 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     )
     assert not {"torch", "cv2", "pandas", "numpy", "scipy"} & set(done.stdout.split())
     assert "PATH" in CliRunner().invoke(app, ["predict", "--help"]).stdout
+
+
+COMMANDS = ("predict", "convert", "data", "doctor", "evaluate", "export")
+
+
+def helped(*words: str) -> str:
+    return CliRunner().invoke(app, [*words, "--help"], terminal_width=80).stdout
+
+
+def test_no_summary_is_cut_off():
+    lines = helped().partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(COMMANDS)
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_an_example_and_has_whole_phrases(command):
+    text = helped(command)
+    assert text.splitlines()[-1].startswith(f"  Example: hpe {command} ")
+    assert max(map(len, text.splitlines())) <= 80
+    assert not [line for line in text.splitlines() if "  Of " in line]
 
 
 def test_the_installed_script_is_the_program():

@@ -36,6 +36,23 @@ def test_the_number_is_drawn():
     assert x.min() > 100 and x.max() < 160 and y.min() > 50 and y.max() < 100
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        pytest.param([-80, -80, 120, 120], id="upper left"),
+        pytest.param([395, 100, 595, 300], id="right"),
+        pytest.param([100, 295, 300, 495], id="below"),
+    ],
+)
+def test_the_number_is_in_the_image_where_the_corner_of_the_box_is_not(box):
+    """Whole: of two numbers that differ everywhere, what is drawn of one of them only."""
+    blank, image = (draw_face(GREY, box, [0, 0, 0], number) for number in ("", 88))
+    inside = [100.0, 50.0, 300.0, 250.0]
+    there, whole = (draw_face(GREY, inside, [0, 0, 0], number) for number in ("", 88))
+    expected = np.count_nonzero((whole != there).any(-1))
+    assert np.count_nonzero((image != blank).any(-1)) > 0.8 * expected
+
+
 def test_the_image_is_left_alone_and_boxes_may_leave_it():
     image = GREY.copy()
     drawn = draw_face(image, [-30.5, -20, 60, 500], [10, 20, 30], 123)

@@ -105,6 +105,29 @@ def test_given_boxes_are_used_as_they_are(place, image):
     assert head_pose.predict(image, np.empty((0, 4))) == []
 
 
+def test_one_box_is_one_face(place, image):
+    head_pose = HeadPose.load(place())
+    (one,), (same,) = (head_pose.predict(image, box) for box in (SQUARE[1], SQUARE[1:]))
+    np.testing.assert_array_equal(poses([one]), poses([same]))
+
+
+@pytest.mark.parametrize("there", ["beside", "below a folder above", "as recorded"])
+def test_the_detector_is_found_from_another_folder(place, image, tmp_path, monkeypatch, there):
+    network = place(path="data/detector/e.onnx")
+    deep = tmp_path / "project" / "data" / "nets" / "n.safetensors"
+    detector = {
+        "beside": deep.with_name("e.onnx"),
+        "below a folder above": tmp_path / "project" / "data" / "detector" / "e.onnx",
+        "as recorded": tmp_path / "elsewhere" / "data" / "detector" / "e.onnx",
+    }[there]
+    for folder in (deep.parent, detector.parent, tmp_path / "elsewhere"):
+        folder.mkdir(parents=True, exist_ok=True)
+    network.rename(deep)
+    (tmp_path / "d.onnx").rename(detector)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(HeadPose.load("../project/data/nets/n.safetensors").predict(image)) == 2
+
+
 def test_more_faces_than_go_through_the_network_at_once(place, image):
     head_pose = HeadPose.load(place())
     boxes = [[x, x / 2, x + 15.0, x / 2 + 14.0] for x in np.linspace(0, 45, 70)]
@@ -179,7 +202,7 @@ def test_what_is_no_image_is_named(place, given, message):
     [
         pytest.param([[70.0, 70.0, 90.0, 90.0]], "no area inside the image", id="outside"),
         pytest.param([[9.0, 9.0, 9.0, 20.0]], "area", id="no area"),
-        pytest.param([[1.0, 2.0, 3.0]], r"boxes of shape \(1, 3\); expected \(N, 4\)", id="three"),
+        pytest.param([[1.0, 2.0, 3.0]], r"shape \(1, 3\); expected \(N, 4\), or", id="three"),
         pytest.param([[np.nan, 2.0, 30.0, 40.0]], "nan", id="NaN"),
     ],
 )
@@ -191,8 +214,12 @@ def test_a_box_that_is_none_is_named(place, image, box, message):
 def test_missing_parts_are_named(place, tmp_path):
     with pytest.raises(InputError, match=r"absent\.safetensors: no such network"):
         HeadPose.load(tmp_path / "absent.safetensors")
-    with pytest.raises(InputError, match=r"found by /gone\.onnx, which is not there; name a"):
-        HeadPose.load(place(path="/gone.onnx"))
+    place(path="/gone.onnx")
+    with pytest.raises(InputError, match=r"found by /gone\.onnx, which is not there,") as said:
+        HeadPose.load(tmp_path / "n.safetensors")
+    assert f"nor is {tmp_path}/gone.onnx; name a detector (--detector, or Head" in str(said.value)
+    with pytest.raises(InputError, match=r"no/gone.onnx, .*/gone.onnx, nor below a folder above"):
+        HeadPose.load(place(path="no/gone.onnx"))
     with pytest.raises(InputError, match=r"absent\.onnx: no such detector"):
         HeadPose.load(place(), tmp_path / "absent.onnx")
     save_network(student(), tmp_path / "old.safetensors", "resnet8", (16, 16), {"seed": 1})

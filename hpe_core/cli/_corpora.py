@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Literal
 
 from hpe_core.errors import InputError
@@ -32,6 +33,16 @@ PUBLISHED = {
     "AFLW": Published(24_383, "aflw.sqlite, data/flickr/{0,2,3}/imageNNNNN.{jpg,png}", aflw.SOURCE),
     "BIWI": Published(15_678, "hpdb/NN/frame_NNNNN_rgb.png + frame_NNNNN_pose.txt", biwi.SOURCE),
     "table": Published(0, "faces.csv or faces.parquet, and the images it names", table.SOURCE),
+}
+
+
+DEMO = "data/demo/corpora"  # the folder of the drawn corpora
+SIGNS = {  # of a layout: a name that is in its folder
+    "300W_LP": "[AHIL]*/*_*.mat",
+    "AFLW2000": "image*.mat",
+    "AFLW": "aflw.sqlite",
+    "BIWI": "hpdb",
+    "table": "faces.[cp]*",
 }
 
 
@@ -71,7 +82,7 @@ def _boxes(settings: Boxes) -> Found:
         "found" if there else "missing",
         settings.path,
         layout,
-        "is there" if there else "does not exist: see the README, and set boxes.path",
+        "is there" if there else "does not exist: see docs/real-corpora.md, and set boxes.path",
     )
 
 
@@ -79,11 +90,40 @@ def text(found: Found) -> str:
     """For humans: a line of what was found, and indented ones of what was expected."""
     lines = [
         f"{found.name}: {found.state}: {' '.join(found.found.split())}",
-        f"expected  {found.path}: {found.layout}",
+        f"    expected  {found.path}: {found.layout}",
     ]
     if found.published_faces:
-        lines.append(f"published {found.published_faces:,} faces. {found.source}")
-    return "\n    ".join(lines)
+        lines.append(f"    published {found.published_faces:,} faces. {found.source}")
+    elif found.source and found.state == "missing":
+        lines.append(f"    {found.source}")
+    return "\n".join(map(_wrapped, lines))
+
+
+def looks_like(folder: Path) -> str | None:
+    """The reader whose layout a folder seems to have, by the names in it."""
+    return next((name for name, sign in SIGNS.items() if any(folder.glob(sign))), None)
+
+
+def without_advice(message: str) -> str:
+    """A reader's message without what it advises those who run the pipeline."""
+    return message.partition(" Lay it out as the README says")[0]
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * (14 if line.startswith(" ") else 4)
+    return "\n".join(
+        wrap(line, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    )
+
+
+def _why_missing(message: str, folder: Path, published: Published) -> str:
+    if folder.parent.as_posix().endswith(DEMO) and not folder.exists():
+        return "not drawn yet: `make demo`"
+    found = without_advice(message)
+    if found == message:  # it is there, and something else is wrong
+        return message
+    found = found.removesuffix(published.source).rstrip()  # which is said once, beside the count
+    return f"{found} See docs/real-corpora.md." if published.faces else found
 
 
 def _corpus(name: str, reader: str, folder: Path) -> Found:
@@ -95,7 +135,7 @@ def _corpus(name: str, reader: str, folder: Path) -> Found:
         skipped = len(entries) - faces
         found = f"{faces:,} faces, {skipped:,} that cannot be read"
     except InputError as error:
-        found = str(error)
+        found = _why_missing(str(error), folder, published)
     return Found(
         name,
         "found" if faces else "missing",

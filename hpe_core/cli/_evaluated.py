@@ -44,8 +44,8 @@ def predicted(network: Opened, faces: Labelled) -> pd.DataFrame:
     """
     rows: list[Face] = []
     lost: list[Face] = []
-    cuts = _cuts(network, faces)
-    with tqdm(total=len(faces.table), unit="face", disable=None) as bar:
+    cuts = cut_faces(network, faces)
+    with tqdm(total=len(faces.table), unit="face", disable=faces.table.empty or None) as bar:
         while some := list(islice(cuts, _BATCH)):
             whole = [(face, found) for face, found in some if not isinstance(found, str)]
             rows += _read(network, whole) if whole else []
@@ -83,7 +83,7 @@ def errors_of(network: Opened, faces: Labelled, table: pd.DataFrame) -> dict[str
 def write(table: pd.DataFrame, out: Path) -> None:
     """A row for each face, of four decimals; empty (json: null) where it was not evaluated."""
     rows: list[Any] = table.round(4).astype(object).where(table.notna(), None).to_dict("records")
-    form: Any = out.suffix[1:]
+    form: Any = out.suffix[1:].lower()
     write_rows(rows, COLUMNS, form, out)
 
 
@@ -132,7 +132,7 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _cuts(network: Opened, faces: Labelled) -> Iterator[tuple[Face, Pixels | str]]:
+def cut_faces(network: Opened, faces: Labelled) -> Iterator[tuple[Face, Pixels | str]]:
     """Each face with its pixels, or with why it has none; some ahead are cut meanwhile."""
     crop = network.crop.model_dump()
 

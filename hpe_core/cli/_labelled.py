@@ -8,20 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import typer
 from tqdm import tqdm
 
+from hpe_core.cli._corpora import looks_like, without_advice
 from hpe_core.cli._networks import Opened
 from hpe_core.errors import InputError
 from hpe_core.io.annotations import read_corpus
 from hpe_core.io.detector import Detector
 from hpe_core.io.files import read_json
+from hpe_core.io.readers.table import TABLES
 from hpe_core.io.redetection import MEASURED, OUTSIDE, UNREADABLE, measure_images
 from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX, PYR, read_table, select
 from hpe_core.params.faces import Boxes
 from hpe_core.params.loading import load, load_item
 from hpe_core.params.protocols import Data, Test
 from hpe_core.params.results import Evaluate
-from hpe_core.predictor import shaped
+from hpe_core.predictor import find_detector, shaped
 
 YAW_BANDS_DEG = (0.0, 30.0, 60.0, 99.0)  # of a corpus; those of a test set are params.yaml's
 FACES, COUNTS = Path("data/faces"), Path("metrics/faces")  # where dvc.yaml has `filter` write
@@ -79,12 +82,26 @@ def of_test(params: Path, name: str, network: Opened) -> Labelled:
 
 
 def of_corpus(
-    folder: Path, reader: str, where: Where, rules: BoxRules, theta_deg: float
+    folder: Path,
+    reader: str,
+    where: Where,
+    rules: BoxRules,
+    theta_deg: float,
+    at_most: int | None = None,
 ) -> Labelled:
-    """A corpus that no stage has seen: read, selected, its faces found, as the stages would."""
+    """A corpus that no stage has seen: read, selected, its faces found, as the stages would.
+
+    at_most: so many of its faces, at random, but always the same.
+    """
     with redirect_stdout(sys.stderr):  # what readers say is no result
-        corpus = read_corpus(reader, folder, folder.resolve().name)
+        try:
+            corpus = read_corpus(reader, folder, folder.resolve().name)
+        except InputError as error:
+            raise InputError(_not_read(str(error), reader, folder)) from None
     faces = _selected(corpus.faces, where, f"--where, of {folder}")
+    if at_most is not None:
+        rows = np.random.default_rng(0).permutation(len(faces))[:at_most]
+        faces = faces.iloc[np.sort(rows)].reset_index(drop=True)
     lost = [] if where else [_lost_files(corpus.skipped)]
     beyond = (faces[PYR].abs() > theta_deg).any(axis=1)
     lost.append(_lost(faces[beyond], TOO_FAR, f"expected angles within ±{theta_deg:g}°"))
@@ -92,13 +109,29 @@ def of_corpus(
     return Labelled(folder.name, folder, found, pd.concat([*lost, missing]), YAW_BANDS_DEG)
 
 
+def tables_of(corpus: Path | None) -> list[Path]:
+    """Tables that a measurement reads: of a corpus of one's own, or, with None, the stages'."""
+    if corpus is not None:
+        return [corpus / name for name in TABLES]
+    return [*FACES.glob("*"), *COUNTS.glob("*")]
+
+
+def _not_read(message: str, reader: str, folder: Path) -> str:
+    """A reader's message, with a better one's name if the folder looks like that."""
+    other = looks_like(folder)
+    hint = f" It looks like {other}: --reader {other}" if other and other != reader else ""
+    return without_advice(message) + hint
+
+
 def where_of(words: Sequence[str]) -> Where:
-    """`split=test`, … → column → accepted values. Raises InputError."""
+    """`split=test`, … → column → accepted values. Raises BadParameter."""
     accepted: dict[str, list[str]] = {}
     for word in words:
         column, equals, value = word.partition("=")
         if not equals or column not in ("split", "subject", "video"):
-            raise InputError(f"--where {word}: expected split=, subject= or video= and a value")
+            raise typer.BadParameter(
+                f"--where is {word}; expected split=, subject= or video=, and a value."
+            )
         accepted.setdefault(column, []).append(value)
     return accepted
 
@@ -107,18 +140,25 @@ def box_rules(network: Opened, params: Path, source: str, detector: Path | None)
     """By the rules of the network's training, or those of params.yaml where it does not say."""
     rules = network.boxes or load(params, "boxes", Boxes)
     if source == "annotated":
-        if detector:
-            raise InputError("--detector finds no annotated boxes; expected one of the two")
         return BoxRules(rules, None)
     if detector is None and rules.source == "published":
         raise InputError(
             f"{network.path}: trained on published boxes; give a --detector, or --boxes annotated"
         )
-    path = detector or Path(rules.path)
+    path = detector or _detector_of(network, rules)
     if not path.is_file():
         raise InputError(f"{path}: no such detector; give --detector, or --boxes annotated")
     settings = {name: getattr(rules, name) for name in ("input_px", "score", "nms_iou", "border")}
     return BoxRules(rules, Detector(path, **settings))
+
+
+def _detector_of(network: Opened, rules: Boxes) -> Path:
+    if network.boxes is None:  # the rules are those of a params file
+        return Path(rules.path)
+    try:
+        return find_detector(network.path, rules.path)
+    except InputError as error:
+        raise InputError(f"{error}, or give --boxes annotated") from None
 
 
 def _note_other_boxes(params: Path, network: Opened) -> None:
@@ -168,7 +208,7 @@ def _detected(
     table = faces.reset_index(drop=True).assign(reason="", box_source="detected")
     rows_of = {str(name): np.asarray(rows) for name, rows in table.groupby("image").indices.items()}
     measured = np.full((len(table), len(MEASURED)), np.nan)
-    with tqdm(total=len(rows_of), unit="image", desc="detector", disable=None) as bar:
+    with tqdm(total=len(rows_of), unit="image", desc="detector", disable=not rows_of) as bar:
         parts = measure_images(table, rows_of, folder, list(rows_of), detector, rules.match_iou)
         for rows, values, reasons in parts:
             measured[rows] = values

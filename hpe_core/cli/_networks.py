@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from hpe_core.errors import InputError, brief
-from hpe_core.io.checkpoints import load_network, load_published
+from hpe_core.io.checkpoints import load_published
 from hpe_core.io.files import regular_size
 from hpe_core.io.onnx_session import INPUT, OUTPUTS, Angles, Faces, angles, open_session
 from hpe_core.networks import BACKBONES, Network, folded, normalize, predict_probs
 from hpe_core.params.faces import Boxes, Crop
-from hpe_core.predictor import cutting_rules, device_of
+from hpe_core.predictor import cutting_rules, device_of, trained_network
 from hpe_core.uncertainty import distribution_std_deg
 
 
@@ -42,14 +42,12 @@ def open_network(
 ) -> Opened:
     """backbone, crop_rule, size_px: of a .pth. Raises InputError for a file that is no network."""
     if path.suffix == ".onnx":
-        if device != "cpu":
-            raise InputError(f"{path}: an ONNX file runs on the cpu here, found device {device!r}")
         return _exported(path)
     if path.suffix == ".pth":
         return _published(path, device, backbone, crop_rule, size_px)
     if path.suffix != ".safetensors":
         raise InputError(f"{path}: expected a network, .safetensors, .onnx or .pth")
-    network, metadata = load_network(path)
+    network, metadata = trained_network(path)
     crop, boxes = cutting_rules(path, metadata)
     return _opened(path, _by_torch(network, device), crop, boxes, network.spec.theta_deg)
 

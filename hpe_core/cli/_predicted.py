@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from threading import Event
 
+import typer
 from tqdm import tqdm
 
 from hpe_core.draw import Pixels
@@ -72,7 +73,8 @@ class ImageRun:
     def rows(self, head_pose: HeadPose) -> Iterator[Row]:
         frames = read_images(self.drawn, self.tally.complain)
         found = _predicted(head_pose, frames)
-        for frame, faces in tqdm(found, total=len(self.drawn), unit="image", disable=None):
+        disable = not self.drawn or None  # None: where stderr is no terminal
+        for frame, faces in tqdm(found, total=len(self.drawn), unit="image", disable=disable):
             numbered = list(enumerate(faces, start=1))
             self.tally.read += 1
             self.tally.faces += len(faces)
@@ -120,46 +122,68 @@ class VideoRun:
                     write(_drawn(frame, numbered))
 
 
-def sources_of(paths: list[Path], recursive: bool) -> dict[Path, Path]:
-    """The files named, and the images in the folders named → each one's name below what was named.
+@dataclass
+class Sources:
+    """names: the files named, and the images in the folders → their names below what was named.
 
-    Raises InputError for a folder without images.
+    empty: folders without an image. videos: how many lie in the folders.
     """
-    sources = {}
+
+    names: dict[Path, Path] = field(default_factory=dict)
+    empty: list[Path] = field(default_factory=list)
+    videos: int = 0
+
+    @property
+    def ignored(self) -> str:
+        return f"{self.videos} video{'s' if self.videos > 1 else ''}"
+
+
+def sources_of(paths: list[Path], recursive: bool) -> Sources:
+    sources = Sources()
     for path in paths:
         if not path.is_dir():
-            sources[path] = Path(path.name)
+            sources.names[path] = Path(path.name)
             continue
-        found = sorted(
-            one
-            for one in (path.rglob("*") if recursive else path.iterdir())
-            if one.suffix.lower() in IMAGE_SUFFIXES and not one.name.startswith(".")
-        )
-        if not found:
-            expected = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise InputError(f"{path}: no image in this folder; expected files in {expected}")
-        sources |= {one: one.relative_to(path) for one in found}
+        there = sorted(path.rglob("*") if recursive else path.iterdir())
+        there = [one for one in there if not one.name.startswith(".")]
+        found = [one for one in there if one.suffix.lower() in IMAGE_SUFFIXES]
+        sources.names |= {one: one.relative_to(path) for one in found}
+        sources.empty += [] if found else [path]
+        sources.videos += sum(one.suffix.lower() in VIDEO_SUFFIXES for one in there)
     return sources
 
 
 def run_of(
-    sources: Mapping[Path, Path], camera: int | None, folder: Path | None, smooth_s: float | None
+    sources: Sources, camera: int | None, folder: Path | None, smooth_s: float | None
 ) -> ImageRun | VideoRun:
     """The run over images, or over videos. folder: for drawn pictures.
 
-    Raises InputError for a camera that is not there, images beside videos, images to be smoothed,
-    and where a picture would take the place of another one or of its source.
+    Folders without images are complained of. Raises InputError for a camera that is not there, and
+    where a picture would take the place of another one or of its source; BadParameter for images
+    beside videos, and images to be smoothed.
     """
+    run = _run_of(sources.names, camera, folder, smooth_s)
+    expected = ", ".join(sorted(IMAGE_SUFFIXES))
+    for path in sources.empty:
+        run.tally.complain(InputError(f"{path}: no image in this folder; expected {expected}"))
+    return run
+
+
+def _run_of(
+    sources: Mapping[Path, Path], camera: int | None, folder: Path | None, smooth_s: float | None
+) -> ImageRun | VideoRun:
     if camera is not None:
         live = open_camera(camera)
         return VideoRun(_targets({live.source: live.source}, folder, ".mp4"), smooth_s, live)
     videos = [path for path in sources if path.suffix.lower() in VIDEO_SUFFIXES]
-    if len(videos) == len(sources):
+    if videos and len(videos) == len(sources):
         return VideoRun(_targets(sources, folder, ".mp4"), smooth_s)
     if videos:
-        raise InputError(f"{videos[0]}: a video beside images; their tables differ, so ask twice")
+        raise typer.BadParameter(
+            f"{videos[0]}: a video beside images; their tables differ, so ask twice."
+        )
     if smooth_s:
-        raise InputError("--smooth is for videos, and these are images")
+        raise typer.BadParameter("--smooth is for videos, and these are images.")
     return ImageRun(_targets(sources, folder, ".png"))
 
 

@@ -1,5 +1,6 @@
 """The command `hpe`. A command imports torch and the like only when it runs: `--help` is quick."""
 
+import os
 import signal
 import sys
 from importlib import metadata
@@ -22,25 +23,47 @@ class _OneLine(TyperGroup):
     """Every error is one line on stderr, as a stage's is.
 
     Exit codes: 1 for what an input is to blame for, 2 for a wrong command line, 130 for Ctrl-C and
-    SIGTERM. Anything else is our defect and keeps its traceback.
+    SIGTERM, 141 where nobody reads stdout any more. Anything else is our defect and keeps its
+    traceback.
     """
 
     def main(self, *args: Any, **extra: Any) -> None:  # type: ignore[override]
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except TyperException as error:
-            message = error.format_message() if hasattr(error, "format_message") else error
-            _end(f"{message} `hpe --help` and `hpe COMMAND --help` say more.", 2)
+            _end(f"{_sentence(error)} `hpe --help` and `hpe COMMAND --help` say more.", 2)
         except (InputError, OSError) as error:
             _end(str(error), 1)
+        _flush()
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            _nobody_reads()
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             raise  # Typer's exit code for it is 130
+
+
+def _sentence(error: TyperException) -> str:
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    message = message.replace("Value error, ", "")  # pydantic's
+    return message if message.endswith((".", "?", "!")) else f"{message}."
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nobody_reads()
+
+
+def _nobody_reads() -> None:
+    """Of stdout, as after `| head`: the end, as for any program."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's flush
+    sys.exit(128 + signal.SIGPIPE)
 
 
 def _end(message: str, code: int) -> None:
@@ -64,22 +87,30 @@ def _say_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _example(words: str) -> str:
+    return f"\b\nExample: hpe {words}"
+
+
 @app.callback()
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Which this is."),
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
 
 
-app.command()(predict)
-app.command(context_settings={"ignore_unknown_options": True})(convert)  # negative numbers
-app.command()(data)
-app.command()(doctor)
-app.command()(evaluate)
-app.command()(export)
+_NEGATIVE = {"ignore_unknown_options": True}  # numbers
+app.command(epilog=_example("predict photo.jpg --network n.safetensors --draw drawn"))(predict)
+_CONVERT = _example("convert --from pyr --to quaternion -10 20 30")
+app.command(epilog=_CONVERT, context_settings=_NEGATIVE)(convert)
+app.command(epilog=_example("data --params pipeline/profiles/paper.yaml"))(data)
+app.command(epilog=_example("doctor --network n.safetensors"))(doctor)
+app.command(epilog=_example("evaluate n.safetensors --corpus faces --out errors.csv"))(evaluate)
+app.command(epilog=_example("export n.safetensors --out n.onnx"))(export)
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ import typer
 def convert(
     values: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NUMBER", help="One pose.  [default: csv from stdin]"),
+        typer.Argument(metavar="NUMBER", help="One pose.  [default: a csv from stdin]"),
     ] = None,
     *,
-    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="Of what is given.")],
-    target: Annotated[str, typer.Option("--to", metavar="CONVENTION", help="Of what is written.")],
+    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="What is given.")],
+    target: Annotated[str, typer.Option("--to", metavar="CONVENTION", help="What is written.")],
 ) -> None:
     """Write poses in another convention.
 

@@ -7,11 +7,17 @@ from typing import Annotated
 
 import typer
 
+from hpe_core.cli._options import check_params
+
 
 def data(
     *,
-    params: Annotated[Path, typer.Option(help="The params file.")] = Path("params.yaml"),
-    as_json: Annotated[bool, typer.Option("--json", help="One array, an input each.")] = False,
+    params: Annotated[Path, typer.Option(help="The params file that names the corpora.")] = Path(
+        "params.yaml"
+    ),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON array, an object for each input.")
+    ] = False,
 ) -> None:
     """Say which corpora are expected where, and what is there.
 
@@ -19,6 +25,7 @@ def data(
     as `dvc repro` will: minutes for the whole corpora. The exit code is 1 if a corpus is missing,
     or the detector or the published boxes are.
     """
+    check_params(params)
     from hpe_core.cli import _corpora  # pandas and SciPy take a moment
 
     found = []

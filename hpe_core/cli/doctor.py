@@ -7,25 +7,26 @@ from typing import Annotated
 
 import typer
 
+from hpe_core.cli._options import Detector, Device
+
 _MARKS = {"ok": "ok     ", "skipped": "skipped", "failed": "FAILED "}
 
 
 def doctor(
     *,
     network: Annotated[
-        Path | None, typer.Option(help="A trained network, .safetensors, to be tried.")
+        Path | None, typer.Option(help="A trained network to try, .safetensors.")
     ] = None,
-    detector: Annotated[
-        Path | None,
-        typer.Option(help="YOLOv5 export, .onnx.  [default: the one of the network's training]"),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …")] = "cpu",
+    detector: Detector = None,
+    device: Device = "cpu",
     image: Annotated[
-        Path | None, typer.Option(help="A picture of a face.  [default: a drawn one of known pose]")
+        Path | None, typer.Option(help="A picture of a face to try.  [default: a drawn one]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One array, a check each.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON array, an object for each check.")
+    ] = False,
 ) -> None:
-    """Check packages, devices, detector and network, and find one face.
+    """Check packages, devices, detector and network on one face.
 
     The face that comes with the program is drawn; a detector of photographs finds it, too, and its
     pose must come out within 20°. A picture of your own must only have a face. What is not given is

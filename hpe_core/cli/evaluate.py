@@ -6,64 +6,64 @@ from typing import Annotated, Literal
 
 import typer
 
+from hpe_core.cli._options import (
+    NO_DETECTOR,
+    BoxesOf,
+    Detector,
+    Device,
+    Reader,
+    Where,
+    check_params,
+)
+from hpe_core.cli._outputs import SUFFIXES, check_name, check_no_input
+
 
 def evaluate(
     network: Annotated[
         Path,
         typer.Argument(
-            metavar="NETWORK", help="Ours (.safetensors), as exported (.onnx), or published (.pth)."
+            metavar="NETWORK",
+            help="One of ours (.safetensors, or exported: .onnx), or a published .pth.",
         ),
     ],
     *,
     test: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A test set of --params, with the faces of `dvc repro`."),
+        typer.Option(
+            metavar="NAME", help="A test set of --params, with the faces that `dvc repro` found."
+        ),
     ] = None,
     corpus: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Or any corpus; its faces are looked for first."),
+        typer.Option(metavar="FOLDER", help="Any labelled corpus; its faces are looked for first."),
     ] = None,
-    reader: Annotated[
-        Literal["300W_LP", "AFLW2000", "AFLW", "BIWI", "table"],
-        typer.Option(help="The layout of --corpus; table: your own, with its faces.csv."),
-    ] = "table",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=VALUE",
-            help="Of --corpus, the faces with this split, subject or video. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    boxes: Annotated[
-        Literal["detector", "annotated"],
-        typer.Option(help="Of --corpus: found by a detector, or the corpus's own."),
-    ] = "detector",
-    detector: Annotated[
-        Path | None,
-        typer.Option(help="YOLOv5 export, .onnx.  [default: the one of the network's training]"),
-    ] = None,
+    reader: Reader = "table",
+    where: Where = None,
+    boxes: BoxesOf = "detector",
+    detector: Detector = None,
     params: Annotated[
-        Path, typer.Option(help="For --test; and how boxes are found for a .pth.")
+        Path, typer.Option(help="The params file of --test, or of a .pth, for its boxes.")
     ] = Path("params.yaml"),
     backbone: Annotated[
-        str | None, typer.Option(help="Of a .pth, which does not say: resnet18, resnet50, …")
+        str | None, typer.Option(help="The backbone of a .pth: resnet18, resnet50, …")
     ] = None,
     crop: Annotated[
         Literal["published", "enlarged"] | None,
-        typer.Option(help="Of a .pth: how faces are cut for it.  [default: published]"),
+        typer.Option(help="How faces are cut for a .pth.  [default: published]"),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Of a .pth: its input, pixels.  [default: 224]")
+        int | None, typer.Option(min=1, help="The input side of a .pth, pixels.  [default: 224]")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; of .onnx: cpu.")] = "cpu",
+    device: Device = "cpu",
     form: Annotated[
-        Literal["text", "json", "csv"], typer.Option("--format", help="Of the errors, on stdout.")
+        Literal["text", "json", "csv"], typer.Option("--format", help="How the errors are printed.")
     ] = "text",
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A row for each face: .csv, .json or .parquet.", show_default=False
+            metavar="FILE",
+            help="Write a row for each face: .csv, .json or .parquet.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -80,8 +80,14 @@ def evaluate(
         raise typer.BadParameter("--where, --boxes and --detector are for --corpus.")
     if network.suffix != ".pth" and (backbone or crop or size):
         raise typer.BadParameter("--backbone, --crop and --size are for a .pth.")
-    if out is not None and out.suffix not in (".csv", ".json", ".parquet"):
-        raise typer.BadParameter(f"--out is {out}; expected .csv, .json or .parquet.")
+    if network.suffix == ".onnx" and device != "cpu":
+        raise typer.BadParameter(f"--device is {device}; an .onnx runs on the cpu here.")
+    if detector and boxes == "annotated":
+        raise typer.BadParameter(NO_DETECTOR)
+    if test is not None or network.suffix == ".pth":
+        check_params(params)
+    if out is not None:
+        check_name(out, SUFFIXES)
     from hpe_core.cli import _evaluated, _labelled, _networks  # torch takes seconds
 
     opened = _networks.open_network(network, device, backbone, crop or "published", size or 224)
@@ -92,6 +98,8 @@ def evaluate(
         chosen = _labelled.where_of(where or [])
         rules = _labelled.box_rules(opened, params, boxes, detector)
         faces = _labelled.of_corpus(corpus, reader, chosen, rules, opened.theta_deg)
+    if out is not None:
+        check_no_input(out, [network, detector, params, *_labelled.tables_of(corpus)])
     predicted = _evaluated.predicted(opened, faces)
     errors = _evaluated.errors_of(opened, faces, predicted)
     if out is not None:

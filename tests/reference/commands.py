@@ -24,7 +24,7 @@ command does, with its output: [predict.md](../predict.md). The stages' own comm
 HPE = """## hpe
 
 Every command has `--help`. Exit codes: 0; 1 for an input that cannot be used; 2 for a wrong command
-line; 130 for Ctrl-C or SIGTERM.
+line; 130 for Ctrl-C or SIGTERM; 141 where nobody reads stdout any more (`| head`).
 """
 BESIDE = """## Beside the graph
 
