@@ -117,6 +117,15 @@ def test_where_takes_some_of_the_faces(network, corpus):
     assert measured(network, "--corpus", corpus, *both)["faces"] == 2
 
 
+def test_where_says_of_how_many_it_cannot_tell(network, corpus, monkeypatch):
+    (corpus / "a/2.jpg").write_bytes(b"no image")
+    monkeypatch.chdir(corpus)
+    words = ["--corpus", ".", "--boxes", "annotated", "--where", "split=test"]
+    said = CliRunner().invoke(app, ["evaluate", str(network), *words])
+    assert "note: 1 of the corpus cannot be read; whether --where means them" in said.stderr
+    assert said.stdout.startswith("n.safetensors on mine, degrees\n")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
 def test_every_face_has_a_row_with_its_numbers_or_its_reason(network, corpus, tmp_path, suffix):
     (corpus / "a/1.jpg").write_bytes(b"none")

@@ -93,20 +93,27 @@ def of_corpus(
 
     at_most: so many of its faces, at random, but always the same.
     """
+    name = folder.resolve().name
     with redirect_stdout(sys.stderr):  # what readers say is no result
         try:
-            corpus = read_corpus(reader, folder, folder.resolve().name)
+            corpus = read_corpus(reader, folder, name)
         except InputError as error:
             raise InputError(_not_read(str(error), reader, folder)) from None
     faces = _selected(corpus.faces, where, f"--where, of {folder}")
     if at_most is not None:
         rows = np.random.default_rng(0).permutation(len(faces))[:at_most]
         faces = faces.iloc[np.sort(rows)].reset_index(drop=True)
-    lost = [] if where else [_lost_files(corpus.skipped)]
+    lost = [_lost_files(corpus.skipped)] if not where else []
+    if where and len(corpus.skipped):
+        print(
+            f"note: {len(corpus.skipped)} of the corpus cannot be read; whether --where means them "
+            "is not known, and they are not counted",
+            file=sys.stderr,
+        )
     beyond = (faces[PYR].abs() > theta_deg).any(axis=1)
     lost.append(_lost(faces[beyond], TOO_FAR, f"expected angles within ±{theta_deg:g}°"))
     found, missing = _boxed(faces[~beyond], folder, rules)
-    return Labelled(folder.name, folder, found, pd.concat([*lost, missing]), YAW_BANDS_DEG)
+    return Labelled(name, folder, found, pd.concat([*lost, missing]), YAW_BANDS_DEG)
 
 
 def tables_of(corpus: Path | None) -> list[Path]:
