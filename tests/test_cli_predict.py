@@ -320,7 +320,7 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        pytest.param([], 2, "give PATHs or --camera", id="nothing"),
+        pytest.param([], 2, "error: give PATHs or --camera", id="nothing"),
         pytest.param(["i", "--camera", "0"], 2, "give PATHs or --camera", id="both"),
         pytest.param(["i", "--format", "xml"], 2, "'--format': 'xml' is not one of", id="format"),
         pytest.param(["i", "--format", "parquet"], 2, "give --out a file", id="parquet on stdout"),
