@@ -257,10 +257,10 @@ def test_the_reader_that_a_folder_looks_like_is_named(network, tmp_path, reader,
     wrong = "BIWI" if reader == "table" else "table"
     words = ("--corpus", tmp_path / "c", "--boxes", "annotated", "--reader")
     message = hpe(network, *words, wrong, code=1)
-    assert message.endswith(f" It looks like {reader}: --reader {reader}")
+    assert message.endswith(f"it looks like {reader}: give --reader {reader}")
     (tmp_path / "other").mkdir()
     message = hpe(network, "--corpus", tmp_path / "other", *words[2:], wrong, code=1)
-    assert "It looks like" not in message
+    assert "looks like" not in message
 
 
 def test_a_reader_in_any_case(network, corpus):

@@ -124,10 +124,11 @@ def tables_of(corpus: Path | None) -> list[Path]:
 
 
 def _not_read(message: str, reader: str, folder: Path) -> str:
-    """A reader's message, with a better one's name if the folder looks like that."""
-    other = looks_like(folder)
-    hint = f" It looks like {other}: --reader {other}" if other and other != reader else ""
-    return without_advice(message) + hint
+    """A reader's message, or the name of a better one if there is no such corpus."""
+    other, without = looks_like(folder), without_advice(message)
+    if without == message or other in (None, reader):
+        return without
+    return f"{folder}: no layout of {reader}; it looks like {other}: give --reader {other}"
 
 
 def where_of(words: Sequence[str]) -> Where:

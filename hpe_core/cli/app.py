@@ -50,6 +50,7 @@ class _OneLine(TyperGroup):
 def _sentence(error: TyperException) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     message = message.replace("Value error, ", "")  # pydantic's
+    message = message.removeprefix("Invalid value: ")  # where no option is named
     return message if message.endswith((".", "?", "!")) else f"{message}."
 
 
