@@ -9,7 +9,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export OMP_WAIT_POLICY := passive
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install demo checkout test check docs figures bench faults fuzz lock audit detector lock-detector
+.PHONY: install demo checkout test check docs figures bench speed faults fuzz lock audit detector lock-detector
 .DELETE_ON_ERROR:
 
 install: .venv/.installed  ## the environment in .venv, from pinned versions
@@ -34,6 +34,9 @@ figures: demo  ## the figures of docs/method.md and docs/conventions.md, from th
 
 bench: demo  ## against the obvious programs and the limits: 40 minutes, idle machine
 	python -m tests.bench
+
+speed: .venv/.installed  ## time and error of every backbone side by side: 3 minutes, idle machine
+	python -m tests.bench.speed
 
 faults: .venv/.installed  ## 300 kills of stages, of pairs of processes and of dvc repro: 16 minutes
 	PYTHONPATH=tests OMP_NUM_THREADS=1 python -m faults --kills 300

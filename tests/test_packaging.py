@@ -37,9 +37,19 @@ EXTRAS = {
     "hpe_core.io.curves": "matplotlib",
     "hpe_core.io.figures": "matplotlib",
     "hpe_core.io.onnx_export": "onnx",
+    "hpe_core.io.page_file": "vl_convert",
     "hpe_core.cli._exported": "onnx",
 }
-ABSENT = ("albumentations", "dvc", "matplotlib", "onnx", "onnxscript", "scipy", "tabulate")
+ABSENT = (
+    "albumentations",
+    "dvc",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+    "scipy",
+    "tabulate",
+    "vl_convert",
+)
 
 
 @pytest.fixture(scope="module")
