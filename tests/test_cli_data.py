@@ -87,8 +87,9 @@ def test_text_for_humans(params, tmp_path):
         ["mine", "missing"],
         ["boxes", "found"],
     ]
-    assert lines[1].startswith(f"    expected  {tmp_path}/AFLW2000: imageNNNNN.jpg +")
+    assert lines[1].startswith(f"    expected  {tmp_path}/AFLW2000:")
     text = " ".join(" ".join(lines).split())
+    assert f"expected {tmp_path}/AFLW2000: imageNNNNN.jpg + imageNNNNN.mat published 2,000" in text
     assert "imageNNNNN.mat published 2,000 faces. It is published by the authors of 3DDFA" in text
 
 

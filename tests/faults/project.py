@@ -39,7 +39,7 @@ EPOCHS = 6
 
 FORKS = multiprocessing.get_context("forkserver")
 PRELOAD = ["calibration", "comparison", "io.annotations", "io.curves", "io.redetection"]
-PRELOAD += ["params.check", "report", "training"]
+PRELOAD += ["io.page_file", "page_sections", "params.check", "training"]
 FORKS.set_forkserver_preload(
     [
         *(f"hpe_core.{name}" for name in PRELOAD),
