@@ -128,7 +128,7 @@ def main(
             checkout.commit,
             checkout.changed,
             {str(path): sha256(path) for path in files},
-            package_versions(),
+            package_versions(Path.cwd()),
             params.read_text("utf-8"),
         ),
     ]
