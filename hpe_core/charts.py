@@ -141,7 +141,7 @@ def heatmap_spec(
     """
     largest = max(float(cells["gain"].abs().max()), 0.1)
     most = min(largest, DARKEST_GAIN)
-    clamped = f"; darkest: {most:g} and more" if largest > most else ""
+    clamped = f"; darkest: ±{most:g} and beyond" if largest > most else ""
     axes = {
         "x": {"field": "d", "type": "ordinal", "title": "d, pixels", "axis": {"labelAngle": 0}},
         "y": {"field": "K", "type": "ordinal", "sort": "descending", "title": "K, pixels"},

@@ -204,7 +204,7 @@ def test_a_heat_map_says_where_its_colours_end():
         assert drawn[cell["K"], cell["d"]] == pytest.approx(expected, abs=1e-4)
     assert "darkest" not in svg_of(chart, 0), "every gain has a colour of its own"
     cells = test.cells.assign(mae=test.cells["mae"] * np.where(test.cells["K"] == 10, 3, 1))
-    assert ">gain on one window, %; darkest: 20 and more<" in svg_of(
+    assert ">gain on one window, %; darkest: ±20 and beyond<" in svg_of(
         heatmap_chart(made_up_test(cells=cells), (6, 3)), 0
     )
     words = heatmap_section(made_up_results()).blocks[0].text
