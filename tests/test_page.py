@@ -372,6 +372,8 @@ def test_a_card_gives_each_network_its_own_prediction_and_error():
 
 def test_pictures_of_distributions_say_what_they_expect():
     averaged = made_up_averaged()
+    elsewhere = averaged.spec.gaussian(torch.from_numpy(averaged.pyr_deg / 2), 5.0).float()
+    averaged = replace(averaged, mean=elsewhere)
     section = teacher_section({"t": made_up_predictions()}, [averaged], "K=1, d=1", COLOURS)
     for card in section.blocks[-1].cards:
         (picture,) = card.pictures
