@@ -15,9 +15,7 @@ WIDTH_PX = 344  # fits a phone of 390 pixels
 _LETTER_PX = 7  # of a label, at most
 _COLOURS = 7  # of networks, as the style sheet has them
 _MOST_POINTS = 40  # a longer curve has dots on a few of its points
-_DARKEST_GAIN = (
-    20.0  # percent; a heat map shows more as just as much, or small gains would be white
-)
+DARKEST_GAIN = 20.0  # percent; a heat map shows more as just as much, or small gains were white
 _PALE = "var(--pale)"
 _LINE = "var(--line)"
 _CONFIG: dict[str, Any] = {
@@ -80,7 +78,12 @@ def interval_spec(errors: pd.DataFrame, colours: Mapping[str, str]) -> dict[str,
     errors: one row a network: network, mae, low, high (NaN: no interval), label.
     """
     shared = {"y": _network_axis(errors["network"]), "color": _colour_by("network", colours)}
-    x = {"type": "quantitative", "title": "MAE, degrees", "scale": {"zero": False}}
+    x = {
+        "type": "quantitative",
+        "title": "MAE, degrees",
+        "scale": {"zero": False},
+        "axis": {"tickCount": 5, "labelSeparation": 6},  # the names leave it half of the width
+    }
     layers = [
         {
             "mark": {"type": "rule", "strokeWidth": 2, "aria": False},
@@ -136,7 +139,9 @@ def heatmap_spec(
 
     cells: K, d, gain (percent), label.
     """
-    most = min(max(float(cells["gain"].abs().max()), 0.1), _DARKEST_GAIN)
+    largest = max(float(cells["gain"].abs().max()), 0.1)
+    most = min(largest, DARKEST_GAIN)
+    clamped = f"; darkest: ±{most:g} and beyond" if largest > most else ""
     axes = {
         "x": {"field": "d", "type": "ordinal", "title": "d, pixels", "axis": {"labelAngle": 0}},
         "y": {"field": "K", "type": "ordinal", "sort": "descending", "title": "K, pixels"},
@@ -145,7 +150,12 @@ def heatmap_spec(
         "field": "gain",
         "type": "quantitative",
         "scale": {"scheme": "redblue", "domain": [-most, 0, most], "clamp": True},
-        "legend": {"title": "gain on one window, %", "orient": "bottom", "gradientLength": 200},
+        "legend": {
+            "title": f"gain on one window, %{clamped}",
+            "orient": "bottom",
+            "gradientLength": 200,
+            "titleLimit": 300,
+        },
     }
     layers: list[dict[str, Any]] = [
         {

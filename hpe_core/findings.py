@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from hpe_core.bootstrap import LEVEL
 from hpe_core.geometry import ANGLES
 from hpe_core.metrics import absolute_error_deg
-from hpe_core.paper_tables import Summary, TestSet
+from hpe_core.paper_tables import Summary, TestSet, faces_of
 from hpe_core.predictions import PYR, TRUE_PYR
 
 YAW_STEP_DEG = 15.0
@@ -47,10 +47,25 @@ def chosen_student(students: Sequence[str], validation: Mapping[str, Summary]) -
 
 
 def verdict(test: TestSet, choice: Choice) -> str:
-    """How the chosen network stands against base and ensemble on one test set, in sentences."""
+    """How the chosen network stands against base and ensemble on one test set, in sentences.
+
+    They say, too, where the test set shows what the training set shows.
+    """
     own = f"{choice.network} ({choice.why}): MAE {_mae_text(test, choice.network)}."
     others = [name for name in ("base", "ensemble") if name != choice.network]
-    return " ".join([own, *(_against(test, other, choice.network) for other in others)])
+    against = [_against(test, other, choice.network) for other in others]
+    return " ".join([own, *against, *_in_training(test)])
+
+
+def _in_training(test: TestSet) -> list[str]:
+    """A sentence for each kind (photograph, subject) that training and test set share."""
+    named = {"photograph": "photographs", "subject": "people"}
+    return [
+        f"The {named[kind]} of {count['test_faces']} of the {faces_of(test)} faces are in the "
+        "training set, too: errors on others may be larger."
+        for kind, count in test.shared.items()
+        if count and count["test_faces"]
+    ]
 
 
 def _against(test: TestSet, other: str, network: str) -> str:
@@ -73,27 +88,39 @@ def _mae_text(test: TestSet, network: str) -> str:
 
 
 def headline_sentence(tests: Sequence[TestSet], choices: Mapping[str, Choice]) -> str:
-    """On how many test sets the chosen networks are surely better, and surely worse.
+    """On how many test sets the chosen networks are better, and worse, than the choice of test
+    faces explains; "" where none of them was compared with base or ensemble.
 
     choices: protocol → the network it is told by.
     """
+    chosen = [(test, choices[test.protocol].network) for test in tests]
     parts = []
     for other in ("base", "ensemble"):
-        found = [_sign(test, other, choices[test.protocol].network) for test in tests]
-        if None in found:  # the ensemble itself is told of
+        signs = [_sign(test, other, network) for test, network in chosen]
+        found = [sign for sign in signs if sign is not None]
+        if not found:  # the ensemble itself is told of
             continue
         named = {"base": "their base network", "ensemble": "the ensemble that taught them"}[other]
         better, worse = found.count(1), found.count(-1)
         parts.append(
-            f"better than {named} on {better} of {len(tests)} test sets, worse on {worse}, "
-            f"and not told apart on {len(tests) - better - worse}"
+            f"better than {named} on {better} of {len(found)} test sets, worse on {worse}, "
+            f"and not told apart on {len(found) - better - worse}"
         )
-    told = "; ".join(parts)
-    return f"The chosen networks are, beyond chance (p < 0.05, each test by itself), {told}."
+    if not parts:
+        return ""
+    one_seed = any(test.networks[network]["runs"] == 1 for test, network in chosen)
+    seeds = " There is one seed; another may give another order." if one_seed else ""
+    return (
+        f"The chosen networks are {'; '.join(parts)}. Better and worse: by more than the choice of "
+        f"test faces explains (p < 0.05, each test set by itself).{seeds}"
+    )
 
 
 def _sign(test: TestSet, other: str, network: str) -> int | None:
-    """Is network beyond chance better (1) than `other`, worse (-1)? 0: neither; None: no pair."""
+    """By more than the choice of faces explains, is network better (1) than `other`, or worse (-1)?
+
+    0: neither; None: they were not compared.
+    """
     pair = test.comparisons[(test.comparisons["a"] == other) & (test.comparisons["b"] == network)]
     if pair.empty:
         return None

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpe_core.charts import Chart
-from hpe_core.readable import readable
+from hpe_core.readable import NOTHING, readable
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Code:
 class Table:
     """title, note: above it; headings, and rows of as many cells.
 
-    numeric: which columns are set right; best: cells that stand out, as (row, column); folded: only
-    its title shows until it is asked for.
+    numeric: which columns are set right, and sorted as numbers; best: cells that stand out, as
+    (row, column); folded: only its title shows until it is asked for.
     """
 
     title: str
@@ -130,8 +130,17 @@ def table_of(
 
 
 def plain_table(title: str, rows: Sequence[Mapping[str, Any]], note: str = "") -> Table:
-    """Rows of equal keys, which are the headings; text and whole numbers."""
+    """Rows of equal keys, which are the headings; text, numbers, and NOTHING for neither."""
     headings = list(rows[0]) if rows else []
-    numeric = [all(isinstance(row[name], int | float) for row in rows) for name in headings]
-    cells = [[str(row[name]) for name in headings] for row in rows]
+    numeric = [_is_numeric([row[name] for row in rows]) for name in headings]
+    cells = [[_cell(row[name]) for name in headings] for row in rows]
     return Table(title, headings, cells, numeric, note=note)
+
+
+def _is_numeric(column: Sequence[Any]) -> bool:
+    known = [value for value in column if value != NOTHING]
+    return bool(known) and all(isinstance(value, int | float) for value in known)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

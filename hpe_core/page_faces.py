@@ -186,7 +186,7 @@ def distribution_cards(averaged: Averaged, colours: Mapping[str, str]) -> list[C
     for words, row in telling_rows(before, after):
         face_id, truth = averaged.face_ids[row], averaged.pyr_deg[row].tolist()
         image = cv2.resize(averaged.crops[row], (TILE_PX, TILE_PX), interpolation=cv2.INTER_CUBIC)
-        picture = Picture(image.astype(np.uint8), f"Training face {face_id}", f"{face_id}")
+        picture = Picture(image.astype(np.uint8), _expected(averaged, row), face_id)
         lines = [
             f"label {angles_text(truth)}",
             f"entropy {before[row]:.2f} → {after[row]:.2f} nats",
@@ -194,6 +194,16 @@ def distribution_cards(averaged: Averaged, colours: Mapping[str, str]) -> list[C
         charts = [distribution_chart(averaged, row, place, colours) for place in range(len(ANGLES))]
         cards.append(Card(words, [picture], lines, charts))
     return cards
+
+
+def _expected(averaged: Averaged, row: int) -> str:
+    """What one face's distributions expect, and its label."""
+    pair = (averaged.one[row], averaged.mean[row])
+    one, mean = (angles_text(averaged.spec.expectation(probs).tolist()) for probs in pair)
+    return (
+        f"Training face {averaged.face_ids[row]}: pitch, yaw, roll of the box alone {one}, of the "
+        f"mean over windows {mean}; the label is {angles_text(averaged.pyr_deg[row].tolist())}"
+    )
 
 
 def distribution_chart(

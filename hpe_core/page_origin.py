@@ -64,7 +64,7 @@ def _box_counts(report: Report) -> dict[str, Any]:
     counts = {words: report.get(name, NOTHING) for name, words in names.items()}
     medians = {"score": "det_score", "IoU": "match_iou"}
     return counts | {
-        words: f"{report[name]['q50']:.2f}" if name in report else NOTHING
+        words: float(report[name]["q50"]) if name in report else NOTHING
         for words, name in medians.items()
     }
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from hpe_core import paper_tables
 from hpe_core.charts import (
+    DARKEST_GAIN,
     Chart,
     Curve,
     colours_of,
@@ -46,12 +47,14 @@ def summary_section(results: Results, choices: Mapping[str, Choice]) -> Section:
         )
         for test in results.tests
     ]
+    sentence = headline_sentence(results.tests, choices)
+    headline = [Text(sentence)] if sentence else []
     blocks: list[Block] = [
         Text(
             f"All numbers were measured on: {results.corpora}. They compare with the paper's only "
             "if these are the paper's corpora."
         ),
-        Text(headline_sentence(results.tests, choices)),
+        *headline,
         *told,
         Charts([interval_chart(test, colours) for test in results.tests], colours),
         table_of(
@@ -113,8 +116,9 @@ def heatmap_section(results: Results) -> Section:
         "How much the mean over shifted boxes gains on the box alone (white): blue is better, red"
         " is worse. K: the farthest shift, d: its step; where K < d there is one window. Square:"
         " the teacher's K and d; diamond: the best, looked up on the test set itself, only for"
-        " looking. "
-        f"{PIXELS}"
+        f" looking. Colours end at {DARKEST_GAIN:g} %: what gains or loses more is as dark; its "
+        "number shows under the pointer. Shifts alone: the teacher may mirror or turn faces, too "
+        f"(here: {results.teacher_text}). {PIXELS}"
     )
     charts = [heatmap_chart(test, results.teacher) for test in results.tests]
     return Section("heatmaps", "Which shifts to average", [Text(words), Charts(charts, {})])
@@ -256,12 +260,15 @@ def training_section(
 ) -> Section:
     """histories: protocol → network-seed → its history (epoch, loss, mae).
 
-    Losses of base and students are of different formulas; the MAE can be compared.
+    Neither compares between base and students: losses are of different formulas, and the MAE is of
+    different views of the faces.
     """
     words = (
-        "The MAE on training faces after every epoch, as the network saw them: turned, mirrored, "
-        "with changed colours. It is no measure of other faces; there are none of the test sets "
-        "among them. One line a network and seed."
+        "The MAE on training faces over every epoch, as the network saw them. The base network's "
+        "are turned, mirrored and changed in colour; the students' are mirrored and changed in "
+        "colour, in the views of their teacher, which are upright (and with distill.views above 1 "
+        "turned, too). So students compare with each other, and not with the base network. It is "
+        "no measure of other faces. One line a network and seed."
     )
     charts = [training_chart(protocol, own, colours) for protocol, own in histories.items()]
     names = {name.rpartition("-")[0] for own in histories.values() for name in own}
@@ -283,7 +290,7 @@ def training_chart(
     last = "; ".join(f"{c.name} {c.points['y'].iloc[-1]:.2f}°" for c in curves)
     spec = curves_spec(curves, "epoch", "MAE on training faces, degrees")
     numbers = pd.concat(parts).pivot(index="epoch", columns="network", values="mae")
-    text = f"After the last epoch: {last}."
+    text = f"Over the last epoch: {last}."
     return Chart(f"Protocol {protocol}", spec, text, numbers.reset_index())
 
 

@@ -3,8 +3,9 @@
 Only what params.yaml lists is read: folders may hold results of tests that are no longer there.
 """
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,12 @@ class Folders:
     published: Path
 
 
+def add_folders(parser: ArgumentParser) -> None:
+    """An option for each of `Folders`."""
+    for folder in fields(Folders):
+        parser.add_argument(f"--{folder.name}", type=Path, required=True)
+
+
 def read_results(params: Path, folders: Folders) -> Results:
     """Everything of the params file. Raises InputError for what is missing or damaged."""
     protocols = load(params, "protocols", dict[str, Protocol])
@@ -78,11 +85,17 @@ def read_tests(
     foreign: Mapping[str, Imported],
     folders: Folders,
 ) -> list[TestSet]:
-    """The test sets of params.yaml in its order. Raises InputError for a missing network."""
+    """The test sets of params.yaml in its order.
+
+    Raises InputError for a missing network, and where there is no test set.
+    """
+    listed = load(params, "tests", dict[str, Test])
+    if not listed:
+        raise InputError(f"{params}: tests: expected at least one test set, found {listed}")
     expected = ["base", "ensemble", *(f"kd-{s}" for s in load(params, "students", Students))]
     return [
         read_test(name, test, protocols[test.protocol].train, expected, foreign, folders)
-        for name, test in load(params, "tests", dict[str, Test]).items()
+        for name, test in listed.items()
     ]
 
 

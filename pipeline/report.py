@@ -46,7 +46,7 @@ from hpe_core.sheets import Results
 from pipeline._cli import run
 from pipeline._compute import start
 from pipeline._inference import window_probs_of
-from pipeline._results import Folders, read_results
+from pipeline._results import Folders, add_folders, read_results
 
 TITLE = "Head pose: base network, offset ensemble, students"
 _AVERAGED_FACES = 200  # of a training set, evenly spaced: enough for whole percents
@@ -55,20 +55,6 @@ _AVERAGED_FACES = 200  # of a training set, evenly spaced: enough for whole perc
 def main(
     *,
     params: Path,
-    tests: Path,
-    bands: Path,
-    cells: Path,
-    intervals: Path,
-    comparisons: Path,
-    uncertainty: Path,
-    risk: Path,
-    jitter: Path,
-    counts: Path,
-    sets: Path,
-    leaks: Path,
-    validation: Path,
-    imported: Path,
-    published: Path,
     boxes: Path,
     histories: Path,
     predictions: Path,
@@ -78,24 +64,10 @@ def main(
     test_crops: Path,
     template: Path,
     page: Path,
+    **folders: Path,
 ) -> None:
-    folders = Folders(
-        tests=tests,
-        bands=bands,
-        cells=cells,
-        intervals=intervals,
-        comparisons=comparisons,
-        uncertainty=uncertainty,
-        risk=risk,
-        jitter=jitter,
-        counts=counts,
-        sets=sets,
-        leaks=leaks,
-        validation=validation,
-        imported=imported,
-        published=published,
-    )
-    results = read_results(params, folders)
+    """folders: as `Folders` names them."""
+    results = read_results(params, Folders(**folders))
     seeds, students = load(params, "seeds", Seeds), load(params, "students", Students)
     choices = {name: chosen_student(students, own) for name, own in results.validation.items()}
     columns = ["face_id", "network", "seed", *PYR, *TRUE_PYR, *ENTROPY_PYR]
@@ -122,13 +94,13 @@ def main(
         counts_section(
             results,
             {name: read_json(boxes / f"{name}.json") for name in results.counts},
-            {name: read_json(leaks / f"{name}.json") for name in results.train},
+            {name: read_json(folders["leaks"] / f"{name}.json") for name in results.train},
         ),
         provenance_section(
             checkout.commit,
             checkout.changed,
             {str(path): sha256(path) for path in files},
-            package_versions(),
+            package_versions(Path.cwd()),
             params.read_text("utf-8"),
         ),
     ]
@@ -239,20 +211,7 @@ def result_files(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--tests", type=Path, required=True)
-    parser.add_argument("--bands", type=Path, required=True)
-    parser.add_argument("--cells", type=Path, required=True)
-    parser.add_argument("--intervals", type=Path, required=True)
-    parser.add_argument("--comparisons", type=Path, required=True)
-    parser.add_argument("--uncertainty", type=Path, required=True)
-    parser.add_argument("--risk", type=Path, required=True)
-    parser.add_argument("--jitter", type=Path, required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    parser.add_argument("--sets", type=Path, required=True)
-    parser.add_argument("--leaks", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--imported", type=Path, required=True)
-    parser.add_argument("--published", type=Path, required=True)
+    add_folders(parser)
     parser.add_argument("--boxes", type=Path, required=True)
     parser.add_argument("--histories", type=Path, required=True)
     parser.add_argument("--predictions", type=Path, required=True)

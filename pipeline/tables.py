@@ -17,7 +17,7 @@ from hpe_core.readable import markdown
 from hpe_core.sheets import Results, Sheet, all_sheets, headline, sheet_markdown
 from pipeline._cli import run
 from pipeline._model_cards import write_cards
-from pipeline._results import Folders, read_results
+from pipeline._results import Folders, add_folders, read_results
 
 PAGE = """# Head pose: base network, offset ensemble, students
 
@@ -54,43 +54,15 @@ network of the first seed.
 def main(
     *,
     params: Path,
-    tests: Path,
-    bands: Path,
-    cells: Path,
-    intervals: Path,
-    comparisons: Path,
-    uncertainty: Path,
-    risk: Path,
-    jitter: Path,
-    counts: Path,
-    sets: Path,
-    leaks: Path,
-    validation: Path,
-    imported: Path,
     calibration: Path,
-    published: Path,
     card: Path,
     tables: Path,
     summary: Path,
     figures: Path,
+    **folders: Path,
 ) -> None:
-    folders = Folders(
-        tests=tests,
-        bands=bands,
-        cells=cells,
-        intervals=intervals,
-        comparisons=comparisons,
-        uncertainty=uncertainty,
-        risk=risk,
-        jitter=jitter,
-        counts=counts,
-        sets=sets,
-        leaks=leaks,
-        validation=validation,
-        imported=imported,
-        published=published,
-    )
-    results = read_results(params, folders)
+    """folders: as `Folders` names them."""
+    results = read_results(params, Folders(**folders))
     for sheet in all_sheets(results):
         write_sheet(sheet, results.corpora, tables)
     write_text(summary_page(results), tables / "summary.md")
@@ -153,21 +125,8 @@ def write_text(text: str, path: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--tests", type=Path, required=True)
-    parser.add_argument("--bands", type=Path, required=True)
-    parser.add_argument("--cells", type=Path, required=True)
-    parser.add_argument("--intervals", type=Path, required=True)
-    parser.add_argument("--comparisons", type=Path, required=True)
-    parser.add_argument("--uncertainty", type=Path, required=True)
-    parser.add_argument("--risk", type=Path, required=True)
-    parser.add_argument("--jitter", type=Path, required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    parser.add_argument("--sets", type=Path, required=True)
-    parser.add_argument("--leaks", type=Path, required=True)
-    parser.add_argument("--validation", type=Path, required=True)
-    parser.add_argument("--imported", type=Path, required=True)
+    add_folders(parser)
     parser.add_argument("--calibration", type=Path, required=True)
-    parser.add_argument("--published", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True, help="template of the model cards")
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--summary", type=Path, required=True)

@@ -32,6 +32,8 @@ from hpe_core.sheets import Results
 HOSTILE = """<script>alert("1")</script><img src=x onerror=alert(2)>'&amp;</svg>{{ 7 }}"""
 NETWORKS = ("base", "ensemble", "kd-resnet8")
 BANDS = [0, 30, 60, 99]
+# As numbers, the second would be the larger one.
+FILES = {"f.h5": "5a" + "0" * 62, "g.h5": "1e9c" + "0" * 60}
 
 
 def made_up_predictions(faces: int = 60) -> pd.DataFrame:
@@ -148,7 +150,7 @@ def made_up_page() -> Page:
             training_section(histories, colours),
             teacher_section(tables, [made_up_averaged()], results.teacher_text, colours),
             counts_section(results, {"X": boxes, "Y": boxes}, {"p9": shared}),
-            provenance_section("c" * 40, (HOSTILE,), {"f.h5": "1" * 64}, {"torch": "9"}, HOSTILE),
+            provenance_section("c" * 40, (HOSTILE,), FILES, {"torch": "9"}, HOSTILE),
         ],
     )
 

@@ -4,6 +4,7 @@ layers point one way, nothing outside io/ touches files."""
 import ast
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from graph import ROOT, closure, imports, module_of, stages
 
 from hpe_core.params.check import SECTIONS
+from pipeline._results import Folders
 
 # Only order the stages: what they hold is always the same.
 WAITED_FOR = {"data/params.checked", "data/leaks/${item.protocol}.checked"}
@@ -107,6 +109,9 @@ def test_pure_modules_touch_no_files_and_print_nothing(file):
 def test_a_stages_help_names_every_option_of_its_command():
     for name, stage in stages().items():
         module = ROOT / Path(*module_of(stage).split(".")).with_suffix(".py")
-        options = set(re.findall(r'"(--[a-z-]+)"', module.read_text()))
+        code = module.read_text()
+        options = set(re.findall(r'"(--[a-z-]+)"', code))
+        if "add_folders(parser)" in code:
+            options |= {f"--{folder.name}" for folder in fields(Folders)}
         used = {word for word in shlex.split(stage["cmd"]) if word.startswith("--")}
         assert used == options, name

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import subprocess
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,23 +12,44 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from page_material import HOSTILE, made_up_page, made_up_predictions, made_up_test
+import yaml
+from page_material import (
+    HOSTILE,
+    made_up_averaged,
+    made_up_page,
+    made_up_predictions,
+    made_up_results,
+    made_up_test,
+)
 
 from hpe_core import charts, findings
 from hpe_core.bins import BinSpec
 from hpe_core.charts import Curve
 from hpe_core.errors import InputError
 from hpe_core.findings import Choice, chosen_student, verdict
+from hpe_core.geometry import ANGLES
 from hpe_core.io import provenance
 from hpe_core.io.page_file import svg_of, write_page
 from hpe_core.io.provenance import Checkout, checkout_of, package_versions
-from hpe_core.page import Charts, Page, Section, Text, table_of
-from hpe_core.page_faces import Averaged, sentence, teacher_section
-from hpe_core.page_origin import provenance_section
-from hpe_core.page_sections import heatmap_chart, interval_chart, risk_chart, yaw_chart
+from hpe_core.page import Charts, Page, Section, Text, plain_table, table_of
+from hpe_core.page_faces import Averaged, angles_text, cards_of, sentence, teacher_section
+from hpe_core.page_origin import counts_section, provenance_section
+from hpe_core.page_sections import (
+    coverage_chart,
+    heatmap_chart,
+    heatmap_section,
+    interval_chart,
+    jitter_section,
+    risk_chart,
+    summary_section,
+    training_section,
+    yaw_chart,
+)
 from hpe_core.predictions import ORACLE, PYR, TRUE_PYR
+from pipeline._results import Folders, read_results
 
-TEMPLATE = Path(__file__).parents[1] / "pipeline" / "page"
+ROOT = Path(__file__).parents[1]
+TEMPLATE = ROOT / "pipeline" / "page"
 COLOURS = {"base": "var(--net0)", "ensemble": "var(--net1)", "kd-resnet8": "var(--net2)"}
 
 
@@ -172,6 +194,233 @@ def test_a_heat_map_of_one_window_alone():
     assert "+0.0 %" in svg_of(chart, 0)
 
 
+def test_a_heat_map_says_where_its_colours_end():
+    test = made_up_test()
+    chart = heatmap_chart(test, (6, 3))
+    base = test.networks["base"]["mae"]
+    drawn = {(row["K"], row["d"]): row["gain"] for row in values(chart)}
+    for cell in test.cells.to_dict("records"):
+        expected = 100 * (base - cell["mae"]) / base
+        assert drawn[cell["K"], cell["d"]] == pytest.approx(expected, abs=1e-4)
+    assert "darkest" not in svg_of(chart, 0), "every gain has a colour of its own"
+    cells = test.cells.assign(mae=test.cells["mae"] * np.where(test.cells["K"] == 10, 3, 1))
+    assert ">gain on one window, %; darkest: ±20 and beyond<" in svg_of(
+        heatmap_chart(made_up_test(cells=cells), (6, 3)), 0
+    )
+    words = heatmap_section(made_up_results()).blocks[0].text
+    assert "Colours end at 20 %" in words
+    assert "the teacher may mirror or turn faces, too (here: K=6, d=3)" in words
+
+
+def values(chart: charts.Chart) -> list[dict]:
+    """What a chart draws."""
+    return chart.spec["data"]["values"]
+
+
+def curves_of(chart: charts.Chart) -> dict[str, dict[float, float]]:
+    """Curve → x → y."""
+    found: dict[str, dict[float, float]] = {}
+    for row in values(chart):
+        found.setdefault(row["curve"], {})[row["x"]] = row["y"]
+    return found
+
+
+def table_as_curves(table: pd.DataFrame, x: str) -> dict[str, dict[float, float]]:
+    """Network → x → MAE."""
+    return {
+        str(name): dict(zip(own[x].round(4), own["mae"].round(4), strict=True))
+        for name, own in table.groupby("network")
+    }
+
+
+def places(svg: str) -> dict[str, tuple[float, float]]:
+    """Label of a dot → where it lies, pixels."""
+    form = (
+        r'aria-label="([^"]+)" role="graphics-symbol"[^>]*transform="translate\(([^,]+),([^)]+)\)'
+    )
+    return {label: (float(x), float(y)) for label, x, y in re.findall(form, svg)}
+
+
+def test_intervals_are_those_that_were_measured():
+    test = made_up_test(networks={n: made_up_test().networks[n] for n in ("base", "ensemble")})
+    chart = interval_chart(test, COLOURS)
+    for row in values(chart):
+        name = row["network"]
+        low, high = test.intervals[name]["mae"]
+        mae = test.networks[name]["mae"]
+        assert [row["low"], row["mae"], row["high"]] == pytest.approx([low, mae, high], abs=1e-4)
+        label = f"{name}: MAE {mae:.2f}°, 95 % {low:.2f}–{high:.2f}"
+        assert label in chart.text
+        assert label in labels(svg_of(chart, 0))
+    assert len(values(chart)) == 2
+
+
+def test_ticks_of_intervals_keep_apart():
+    networks = {name: made_up_test().networks["base"] for name in ("base", "kd-resnet1000")}
+    intervals = {name: {"mae": [3.5, 6.1]} for name in networks}
+    svg = svg_of(interval_chart(made_up_test(networks=networks, intervals=intervals), COLOURS), 0)
+    axis = svg.split("X-axis titled")[1].split("role-axis-title")[0]
+    shown = re.findall(r'translate\(([\d.]+),[\d.]+\)"[^>]*>(\d\.\d)</text>', axis)
+    assert len(shown) > 2
+    assert np.diff([float(x) for x, _ in shown]).min() > 30, "pixels; a label is some 20 wide"
+
+
+def test_coverage_is_the_share_within_one_std():
+    shares = iter(np.linspace(0.25, 0.98, 9))
+    uncertainty = {
+        name: {"std": {"calibrated": True, "coverage": dict(zip(ANGLES, shares, strict=False))}}
+        for name in made_up_test().networks
+    }
+    test = made_up_test(uncertainty=uncertainty)
+    chart = coverage_chart(test, COLOURS)
+    svg = svg_of(chart, 0)
+    drawn = {(row["network"], row["angle"]): row for row in values(chart)}
+    measured = {
+        (name, angle): test.uncertainty[name]["std"]["coverage"][angle]
+        for name in test.networks
+        for angle in ANGLES
+    }
+    assert drawn.keys() == measured.keys()
+    for (name, angle), share in measured.items():
+        row = drawn[name, angle]
+        assert row["share"] == pytest.approx(share, abs=1e-4)
+        assert row["label"] == f"{name}, {angle}: {share:.2f} of the faces within ±1 std"
+        numbers = chart.numbers.set_index("network")
+        assert numbers.loc[name, angle] == share
+    found = places(svg)
+    across = [found[drawn[key]["label"]][0] for key in measured]
+    assert np.corrcoef(across, list(measured.values()))[0, 1] > 0.999, "dots lie at their values"
+    assert "0.68 where the std is of the right size" in svg
+    name, angle = max(measured, key=lambda key: abs(measured[key] - 0.6827))
+    assert chart.text.startswith(f"Farthest from 0.68: {name}, {angle}: ")
+
+
+def test_errors_of_jittered_boxes_are_drawn_beside_the_box_as_it_is():
+    results = made_up_results()
+    charts_of = jitter_section(results).blocks[1].charts
+    kinds = [(kind, test) for kind in ("shift", "scale") for test in results.tests]
+    assert len(charts_of) == len(kinds)
+    for chart, (kind, test) in zip(charts_of, kinds, strict=True):
+        of_test = results.jitter[results.jitter["test"] == test.name]
+        own = of_test[of_test["kind"] == kind].assign(percent=100 * of_test["level"])
+        assert curves_of(chart) == table_as_curves(own, "percent")
+        (upright,) = [layer["data"] for layer in chart.spec["layer"] if "data" in layer]
+        as_it_is = {"x": {"shift": 0, "scale": 100}[kind], "label": "box as it is"}
+        assert upright == {"values": [as_it_is]}
+        words = {"shift": "moved by", "scale": "resized to"}[kind]
+        assert set(labels(svg_of(chart, 0))) == {
+            f"{r.network}, box {words} {r.percent:.3g} %: MAE {r.mae:.2f}°"
+            for r in own.itertuples()
+        }
+        worst = own.loc[own["mae"].idxmax()]
+        assert f"MAE {worst['mae']:.2f}°" in chart.text
+
+
+def test_risk_is_told_of_all_faces_and_of_the_certain_half():
+    test = made_up_test()
+    chart = risk_chart(test, COLOURS)
+    expected = table_as_curves(test.risk, "percent")
+    drawn = curves_of(chart)
+    assert drawn == {name: expected[name] for name in drawn}
+    assert list(drawn) == [*test.networks, ORACLE]
+    parts = [
+        f"{name} {test.networks[name]['mae']:.2f}° and {expected[name][50]:.2f}°"
+        for name in test.networks
+    ]
+    assert chart.text == f"MAE of all faces, and of the most certain half: {'; '.join(parts)}."
+    found = places(svg_of(chart, 0))
+    dots = [(*found[row["label"]], row["x"], row["y"]) for row in values(chart)]
+    right, down, x, y = np.array(dots).T
+    assert np.corrcoef(right, x)[0, 1] > 0.999, "dots lie at their values"
+    assert np.corrcoef(down, y)[0, 1] < -0.999, "and the larger error higher"
+
+
+def test_training_curves_are_the_mae_of_every_epoch():
+    def history(last: float) -> pd.DataFrame:
+        mae = [last + 2, last + 1, last]
+        return pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.3, 0.2, 0.1], "mae": mae})
+
+    runs = {"base-1": history(5.0), "kd-resnet8-1": history(3.0)}
+    words, shown = training_section({"p9": runs}, COLOURS).blocks
+    assert "students compare with each other, and not with the base network" in words.text
+    assert shown.legend == {name: COLOURS[name] for name in ("base", "kd-resnet8")}
+    (chart,) = shown.charts
+    expected = {n: dict(zip(t["epoch"], t["mae"], strict=True)) for n, t in runs.items()}
+    assert curves_of(chart) == expected
+    assert chart.text == "Over the last epoch: base-1 5.00°; kd-resnet8-1 3.00°."
+    assert chart.numbers["kd-resnet8-1"].tolist() == [5.0, 4.0, 3.0]
+    assert "kd-resnet8-1, epoch 2: MAE 4.00°, loss 0.200" in labels(svg_of(chart, 0))
+
+
+def test_a_card_gives_each_network_its_own_prediction_and_error():
+    table = made_up_predictions(5).query("seed == 1")
+    own, base = (table[table["network"] == name] for name in ("kd-resnet8", "base"))
+    crops = {face: np.full((48, 48, 3), 99, np.uint8) for face in own["face_id"]}
+    cards = cards_of("t", own, base[::-1], "kd-resnet8", crops).cards
+    assert [card.title for card in cards] == list(own["face_id"])
+    for place, card in enumerate(cards):
+        truth = own[TRUE_PYR].to_numpy()[place]
+        assert card.lines == [f"label {angles_text(truth)}"]
+        pairs = zip((("kd-resnet8", own), ("base", base)), card.pictures, strict=True)
+        for (name, rows), picture in pairs:
+            pyr = rows[PYR].to_numpy()[place]
+            error = np.abs(pyr - truth).mean()
+            assert picture.caption == f"{name}: {angles_text(pyr)}, {error:.1f}° off"
+            assert f"{name} predicts pitch, yaw, roll {angles_text(pyr)}; the" in picture.alt
+            assert picture.alt.endswith(angles_text(truth))
+
+
+def test_pictures_of_distributions_say_what_they_expect():
+    averaged = made_up_averaged()
+    elsewhere = averaged.spec.gaussian(torch.from_numpy(averaged.pyr_deg / 2), 5.0).float()
+    averaged = replace(averaged, mean=elsewhere)
+    section = teacher_section({"t": made_up_predictions()}, [averaged], "K=1, d=1", COLOURS)
+    for card in section.blocks[-1].cards:
+        (picture,) = card.pictures
+        row = averaged.face_ids.index(picture.caption)
+        centers = averaged.spec.centers_deg
+        one, mean = (probs[row] @ centers.float() for probs in (averaged.one, averaged.mean))
+        assert picture.alt == (
+            f"Training face Y/{row}: pitch, yaw, roll of the box alone {angles_text(one.tolist())},"
+            f" of the mean over windows {angles_text(mean.tolist())}; the label is "
+            f"{angles_text(averaged.pyr_deg[row])}"
+        )
+        for chart, truth in zip(card.charts, averaged.pyr_deg[row], strict=True):
+            (upright,) = [layer["data"] for layer in chart.spec["layer"] if "data" in layer]
+            assert upright["values"][0]["x"] == truth
+
+
+def test_counts_are_those_of_the_reports():
+    results = made_up_results()
+    boxes = {
+        "X": {"images": 1, "faces": 2, "matched": 3, "unmatched": 4, "annotated": 5},
+        "Y": {"faces": 6, "det_score": {"q50": 0.5}, "match_iou": {"q50": 0.756}},
+    }
+    shared = {"p9-X": {"photograph": {"shared": 7, "training_faces": 8, "test_faces": 9}}}
+    tables = counts_section(results, boxes, {"p9": {**shared, "p9-Z": {"subject": None}}}).blocks
+    _, found, kept, splits, in_both = tables
+    assert list(found.headings) == [
+        "dataset", "images", "faces", "matched", "unmatched", "from the label", "score", "IoU",
+    ]  # fmt: skip
+    assert found.rows == [
+        ["X", "1", "2", "3", "4", "5", "–", "–"],
+        ["Y", "–", "6", "–", "–", "–", "0.50", "0.76"],
+    ]
+    assert found.numeric == [False, *[True] * 7], "columns of numbers, whatever is not known"
+    assert list(kept.headings) == ["dataset", "labels", "no match", "kept"]
+    assert kept.rows == [["X", "70", "10", "60"], ["Y", "70", "10", "60"]]
+    assert splits.rows == [["X", "–", "60"], ["Y", "–", "60"]]
+    assert in_both.rows == [
+        ["p9", "p9-X", "photograph", "7", "8", "9"],
+        ["p9", "p9-Z", "subject", "–", "–", "–"],
+    ]
+
+
+def test_text_and_what_is_not_known_are_no_numbers():
+    table = plain_table("t", [{"a": "1e9", "b": "–", "c": 1}, {"a": "2", "b": "–", "c": "–"}])
+    assert table.numeric == [False, False, True]
+
+
 def test_an_imported_network_has_a_dot_and_no_interval():
     test = made_up_test(imported={"theirs": {"mae": 3.21, "faces": 9, "abs_yaw": {}}})
     svg = svg_of(interval_chart(test, {**COLOURS, "imported theirs": "var(--net3)"}), 0)
@@ -239,6 +488,48 @@ def test_the_verdict_says_by_how_much_and_whether_it_may_be_chance():
     assert "better than their base network on 2 of 2 test sets, worse on 0" in told
     assert "better than the ensemble that taught them on 0 of 2 test sets, worse on 0, and" in told
     assert "not told apart on 2" in told
+    assert "by more than the choice of test faces explains (p < 0.05, each test set" in told
+    assert "seed" not in told, "there are two"
+
+
+def test_one_seed_is_no_order_of_networks():
+    test, choice = made_up_test(), Choice("kd-resnet8", "a reason")
+    once = made_up_test(networks={n: {**s, "runs": 1} for n, s in test.networks.items()})
+    told = findings.headline_sentence([test, once], {test.protocol: choice})
+    assert told.endswith(" There is one seed; another may give another order.")
+
+
+@pytest.mark.parametrize(
+    ("shared", "expected"),
+    [
+        pytest.param({"photograph": None, "subject": None}, [], id="not known"),
+        pytest.param(
+            {"photograph": {"test_faces": 0}, "subject": {"test_faces": 25}},
+            ["The people of 25 of the 60 faces are in the training set, too"],
+            id="people",
+        ),
+        pytest.param(
+            {"photograph": {"test_faces": 3}, "subject": {"test_faces": 4}},
+            ["The photographs of 3 of the 60 faces are in", "The people of 4 of the 60 faces are"],
+            id="both",
+        ),
+    ],
+)
+def test_a_verdict_says_what_training_and_test_set_share(shared, expected):
+    words = verdict(made_up_test(shared=shared), Choice("kd-resnet8", "a reason"))
+    assert words.count("in the training set, too: errors on others may be larger.") == len(expected)
+    assert all(sentence in words for sentence in expected)
+
+
+def test_where_nothing_was_compared_there_is_no_sentence():
+    results = made_up_results()
+    tests = [made_up_test(t.name, comparisons=t.comparisons[:0]) for t in results.tests]
+    choices = {"p9": Choice("kd-resnet8", "a reason")}
+    assert findings.headline_sentence(tests, choices) == ""
+    blocks = summary_section(replace(results, tests=tests), choices).blocks
+    assert all(block.text for block in blocks if isinstance(block, Text))
+    half = [results.tests[0], tests[1]]
+    assert " of 1 test sets" in findings.headline_sentence(half, choices)
 
 
 def test_without_a_student_the_ensemble_is_told_of():
@@ -358,22 +649,64 @@ def test_the_commit_and_what_differs_from_it(tmp_path):
     for name in ("dvc.lock", "metrics/a.json", "metrics/new.json"):
         (tmp_path / name).write_text("2")
     assert checkout_of(tmp_path) == Checkout(commit), "results are no change of the code"
-    for name in ("code é.py", "new.py"):
+    for name in ("photo.jpg", "drawn/photo.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("2")
-    assert checkout_of(tmp_path / "metrics") == Checkout(commit, ("code é.py", "new.py"))
+    assert checkout_of(tmp_path) == Checkout(commit), "files of the user's own are no change"
+    for name in ("code é.py", "pipeline/new.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("2")
+    git(tmp_path, "config", "status.showUntrackedFiles", "no")
+    assert checkout_of(tmp_path / "metrics") == Checkout(commit, ("code é.py", "pipeline/"))
 
 
 def test_without_git_the_commit_is_not_known(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert checkout_of(Path(__file__).parent) == Checkout("")
     monkeypatch.setattr(provenance, "DISTRIBUTION", "no-such-distribution")
-    assert package_versions() == {}
+    assert package_versions(tmp_path) == {}
 
 
-def test_versions_are_those_of_what_the_project_names():
-    found = package_versions()
+def test_versions_are_those_of_what_the_project_names(tmp_path):
+    found = package_versions(ROOT)
     assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
-    assert {"numpy", "dvc", "pandas"} <= set(found)
+    assert {"numpy", "dvc", "pandas", "jinja2", "vl-convert-python", "typer"} <= set(found)
+    assert list(found) == sorted(found)
+    assert {"numpy", "torch"} <= set(package_versions(tmp_path)), "of the installed project"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param('[project]\ndependencies = ["numpy>=2"]', {"numpy"}, id="no extras"),
+        pytest.param('[project.optional-dependencies]\na = ["torch"]', {"torch"}, id="extras"),
+        pytest.param("[tool.x]", set(), id="no project"),
+    ],
+)
+def test_a_checkouts_requirements_stand_in_its_pyproject(tmp_path, text, expected):
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert set(package_versions(tmp_path)) == expected
+
+
+def test_a_damaged_pyproject_is_named(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("= 1")
+    with pytest.raises(InputError, match=r"pyproject\.toml: cannot be read as TOML"):
+        package_versions(tmp_path)
+
+
+def test_git_ignores_the_environment_even_where_it_is_a_link(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    (tmp_path / ".venv").symlink_to(tmp_path.parent)
+    assert ".venv" not in git(tmp_path, "status", "--porcelain")
+
+
+def test_params_without_a_test_set_are_refused(tmp_path):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**content, "tests": {}}))
+    nowhere = Folders(**{folder.name: tmp_path for folder in fields(Folders)})
+    with pytest.raises(InputError, match=r"params\.yaml: tests: expected at least one test set"):
+        read_results(tmp_path / "params.yaml", nowhere)
 
 
 @pytest.mark.parametrize(

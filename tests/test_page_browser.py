@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser, chromium
-from page_material import HOSTILE, made_up_page
+from page_material import FILES, HOSTILE, made_up_page
 
 from hpe_core.io.page_file import write_page
 
@@ -138,6 +138,15 @@ def test_text_sorts_too_and_a_key_is_enough(opened):
     shown = opened.run(COLUMN % 1)
     assert shown == sorted(shown)
     assert len(set(shown)) == 4
+
+
+def test_what_only_begins_like_a_number_sorts_as_text(opened):
+    table = """[...document.querySelectorAll('#provenance table')]
+               .find((t) => t.tHead.textContent.includes('sha256'))"""
+    opened.run(f"{table}.querySelectorAll('th button')[1].click()")
+    shown = opened.run(f"[...{table}.tBodies[0].rows].map((r) => r.cells[1].textContent.trim())")
+    assert shown == sorted(FILES.values())
+    assert shown != list(FILES.values())
 
 
 def test_the_pointer_shows_the_value_of_the_nearest_mark(opened):

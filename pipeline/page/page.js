@@ -1,9 +1,12 @@
 "use strict";
 // Tables: a click on a heading sorts the rows by its column, a second one the other way round.
+// Columns of numbers are marked as such; "300W_LP" and "1e9c" elsewhere are text.
 function key(cell) {
-  const text = cell.textContent.trim().replace("−", "-");
-  const number = parseFloat(text.replace(/^[<+]\s*/, ""));
-  return text === "–" || text === "" ? null : Number.isNaN(number) ? text : number;
+  const text = cell.textContent.trim();
+  if (text === "–" || text === "") return null;
+  if (!cell.classList.contains("number")) return text;
+  const number = parseFloat(text.replace("−", "-").replace(/^[<+]\s*/, ""));
+  return Number.isNaN(number) ? text : number;
 }
 function compare(a, b) {
   if (typeof a === typeof b) return typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
