@@ -1,34 +1,31 @@
-"""Cuts every face of a test set out once; no stage after the crops sees the corpora's own files.
+"""Crops the faces of a test set: images, face table → crops (HDF5)."""
 
-images, face table → crops (HDF5)
-"""
-
-import argparse
 from pathlib import Path
 
-from hpe_core.io.crops import CropFormat
-from hpe_core.params.faces import Crop
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Test
-from hpe_core.splits import groups_of
-from pipeline._cli import run
-from pipeline._crop_sets import set_origin, write_set
-from pipeline._selection import select_faces
+from hpe_core.common.settings import load, load_item
+from hpe_core.common.stage import run
+from hpe_core.corpora.selection import select_faces
+from hpe_core.corpora.settings import Test
+from hpe_core.corpora.splits import groups_of
+from hpe_core.crops.settings import CropFormat
+from hpe_core.faces.cut_sets import origin_of_set, write_set
 
 
-def main(*, params: Path, test: str, folder: Path, faces: Path, work: Path, crops: Path) -> None:
-    crop_format = CropFormat(**load(params, "crop", Crop).model_dump())
+def main(
+    *,
+    params: Path,
+    crop_format: Path,
+    test: str,
+    folder: Path,
+    faces: Path,
+    work: Path,
+    crops: Path,
+) -> None:
+    rules = load(crop_format, "crop", CropFormat)
     table = select_faces(faces, load_item(params, "tests", test, Test).where)
     table = table.assign(validation=False, group=groups_of(table))
-    write_set(crops, folder, table, crop_format, set_origin(params, faces), work)
+    write_set(crops, folder, table, rules, origin_of_set(params, faces), work)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--test", required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--faces", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
-    parser.add_argument("--crops", type=Path, required=True)
-    run(main, parser)
+    run(main)

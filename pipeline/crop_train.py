@@ -1,27 +1,30 @@
-"""Cuts every face of a training set out once, and says which of them are for validation.
+"""Crops a training set and holds out validation faces: images, face table → crops, counts."""
 
-images, face table → crops (HDF5), how many faces train and validate
-"""
-
-import argparse
 from pathlib import Path
 
-from hpe_core.errors import InputError
-from hpe_core.io.crops import CropFormat
-from hpe_core.io.files import write_json
-from hpe_core.params.faces import Crop
-from hpe_core.params.loading import load, load_item
-from hpe_core.params.protocols import Protocol
-from hpe_core.splits import groups_of, hold_out
-from pipeline._cli import run
-from pipeline._crop_sets import set_origin, write_set
-from pipeline._selection import select_faces
+from hpe_core.common.errors import InputError
+from hpe_core.common.files import write_json
+from hpe_core.common.settings import load, load_item
+from hpe_core.common.stage import run
+from hpe_core.corpora.selection import select_faces
+from hpe_core.corpora.settings import Protocol
+from hpe_core.corpora.splits import groups_of, hold_out
+from hpe_core.crops.settings import CropFormat
+from hpe_core.faces.cut_sets import origin_of_set, write_set
 
 
 def main(
-    *, params: Path, protocol: str, folder: Path, faces: Path, work: Path, crops: Path, counts: Path
+    *,
+    params: Path,
+    crop_format: Path,
+    protocol: str,
+    folder: Path,
+    faces: Path,
+    work: Path,
+    crops: Path,
+    counts: Path,
 ) -> None:
-    crop_format = CropFormat(**load(params, "crop", Crop).model_dump())
+    rules = load(crop_format, "crop", CropFormat)
     item = load_item(params, "protocols", protocol, Protocol)
     table = select_faces(faces, item.where)
     table = table.assign(validation=hold_out(table, item.validation), group=groups_of(table))
@@ -29,20 +32,12 @@ def main(
     training = len(table) - validation
     if training < 2:
         raise InputError(
-            f"{faces}: {training} faces are left to train protocol {protocol} on, {validation} "
-            f"are for validation; expected at least 2: is protocols.{protocol}.validation too high?"
+            f"{faces}: protocol {protocol} has {training} training and {validation} validation "
+            f"faces; expected at least 2 for training: is protocols.{protocol}.validation too high?"
         )
-    write_set(crops, folder, table, crop_format, set_origin(params, faces), work)
+    write_set(crops, folder, table, rules, origin_of_set(params, faces), work)
     write_json({"training": training, "validation": validation}, counts)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--params", type=Path, required=True)
-    parser.add_argument("--protocol", required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--faces", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder of unfinished work")
-    parser.add_argument("--crops", type=Path, required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    run(main, parser)
+    run(main)

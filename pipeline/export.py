@@ -1,18 +1,23 @@
-"""Writes one of our students as the .pth that the published evaluation program reads.
+"""Exports a student as a .pth for the published evaluation program.
 
 python -m pipeline.export --network data/models/p1/kd-resnet18-1.safetensors --output kd.pth
 """
 
-import argparse
 from pathlib import Path
 
-from hpe_core.errors import InputError
-from hpe_core.io.checkpoints import load_network, save_published
-from hpe_core.networks import StudentNet
-from pipeline._cli import run
+from hpe_core.common.errors import InputError
+from hpe_core.common.stage import run
+from hpe_core.networks.checkpoints import load_network, save_published
+from hpe_core.networks.model import StudentNet
 
 
 def main(*, network: Path, output: Path) -> None:
+    """Raises InputError for a base network.
+
+    Args:
+        network: a student, .safetensors
+        output: .pth to write
+    """
     student, _ = load_network(network)
     if not isinstance(student, StudentNet):
         raise InputError(f"{network}: a base network; the published format holds students only")
@@ -20,7 +25,4 @@ def main(*, network: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", type=Path, required=True, help="a student")
-    parser.add_argument("--output", type=Path, required=True, help="file to write, .pth")
-    run(main, parser)
+    run(main)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hpe_core.errors import InputError
+from hpe_core.common.errors import InputError
 
 LIMIT_S = 20.0  # a flip
 MEMORY_BYTES = 8 << 30  # more than the process has: a damaged size must not take the machine's

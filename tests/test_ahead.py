@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hpe_core.ahead import read_ahead
+from hpe_core.work.prefetch import read_ahead
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 40])

@@ -16,15 +16,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpe_core.errors import InputError
-from hpe_core.io.images import check_image, read_image
-from hpe_core.io.matfile import read_mat
-from hpe_core.io.published import read_published
-from hpe_core.io.readers import biwi
-from hpe_core.io.readers.table import read_rows
-from hpe_core.labels import pyr_from_biwi
-from hpe_core.params.check import SECTIONS
-from hpe_core.params.loading import read_yaml, section_of
+from hpe_core.common.errors import InputError
+from hpe_core.common.settings import read_yaml, section_of
+from hpe_core.corpora import biwi
+from hpe_core.corpora.labels import pyr_from_biwi
+from hpe_core.corpora.matfile import read_mat
+from hpe_core.corpora.own_corpus import read_rows
+from hpe_core.faces.images import check_image, read_image
+from hpe_core.faces.published_boxes import read_published_boxes
+from hpe_core.params import SECTIONS
 
 DEMO = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
 EACH = settings(
@@ -74,7 +74,7 @@ READERS = [
     pytest.param(read_pose, st.binary() | rows.map(str.encode), id="pose"),
     pytest.param(read_image, pictures, id="image"),
     pytest.param(check_image, pictures, id="header"),
-    pytest.param(read_published, st.binary() | published, id="published"),
+    pytest.param(read_published_boxes, st.binary() | published, id="published"),
     pytest.param(read_csv, st.binary() | lines.map(str.encode).map(HEADER.__add__), id="csv"),
     pytest.param(read_rows, st.binary() | parquets, id="parquet"),
     pytest.param(read_yaml, st.binary() | st.text().map(str.encode), id="params"),
@@ -134,7 +134,7 @@ def leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 LEAVES = dict(leaves(DEMO))
-NULLABLE = {("sweep", "max_faces"), ("jitter", "max_faces")}
+NULLABLE = {("crop", "margin"), ("sweep", "max_faces"), ("jitter", "max_faces")}
 WRONG = {
     "number": st.text() | st.booleans() | st.sampled_from([math.nan, math.inf, -math.inf]),
     "bool": st.text() | st.integers() | st.floats(),
@@ -143,6 +143,7 @@ WRONG = {
     "dict": st.text() | st.integers() | st.lists(st.integers(), min_size=1),
 }
 KINDS = {bool: "bool", int: "number", float: "number", str: "text", list: "list", dict: "dict"}
+KINDS[type(None)] = "number"  # every null of the demo's stands for a number
 
 
 @given(data=st.data())

@@ -8,9 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from shifted_box import shift_box
 
-from hpe_core import boxes
-from hpe_core.bins import BinSpec, flip_probs, shift_probs
+from hpe_core.faces import boxes
+from hpe_core.networks import distributions
+from hpe_core.networks.bins import BinSpec, entropy, flip_probs, shift_probs
+from hpe_core.teacher.offsets import offset_grid
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 SPECS = [pytest.param(float(b), s, id=f"b={b}") for b, s in GOLDEN["bins"]["specs"].items()]
@@ -94,6 +97,29 @@ def test_flip_of_probabilities_negates_yaw_and_roll_and_undoes_itself():
     assert torch.equal(flipped[:, 0], probs[:, 0])
 
 
+@pytest.mark.parametrize("sharpness", [0.1, 3.0, 40.0])
+@pytest.mark.parametrize("bin_deg", [0.5, 1.0, 3.0, 4.0, 7.0])
+def test_numpys_formulas_are_torchs(bin_deg, sharpness):
+    spec = BinSpec(bin_deg)
+    bins = distributions.Bins(bin_deg)
+    assert bins.n_bins == spec.n_bins
+    assert distributions.centers_deg(bins).tolist() == spec.centers_deg.tolist()
+    logits = torch.randn((4, 3, spec.n_bins), generator=torch.Generator().manual_seed(0))
+    probs = torch.softmax(sharpness * logits.double(), -1)
+    probs[0] = torch.eye(spec.n_bins)[:3]  # log 0
+    close = {"rtol": 1e-12, "atol": 1e-10}
+    pairs = [
+        (distributions.expectation(probs, bins), spec.expectation(probs)),
+        (distributions.std_deg(probs, bins), spec.std_deg(probs)),
+        (distributions.entropy_nats(probs), entropy(probs)),
+    ]
+    for ours, theirs in pairs:
+        assert ours.shape == theirs.shape == (4, 3)
+        np.testing.assert_allclose(ours, theirs, **close)
+    edges = torch.arange(-110, 110, bin_deg / 2, dtype=torch.float64)
+    assert distributions.bin_of(edges, bins).tolist() == spec.encode(edges).tolist()
+
+
 @pytest.mark.parametrize(("bin_deg", "theta_deg"), [(0, 99), (-1, 99), (1, 0)])
 def test_impossible_bins(bin_deg, theta_deg):
     with pytest.raises(ValueError, match="must be positive"):
@@ -103,14 +129,14 @@ def test_impossible_bins(bin_deg, theta_deg):
 @pytest.mark.parametrize(("key", "size"), SIZES)
 def test_golden_ensemble_size(key, size):
     radius, step = (int(part.split("=")[1]) for part in key.split(","))
-    assert len(boxes.offset_grid(radius, step)) == size
+    assert len(offset_grid(radius, step)) == size
 
 
 @given(st.integers(0, 15), st.integers(1, 15))
 def test_offsets_are_all_multiples_within_the_radius(radius, step):
     span = range(-radius, radius + 1)
     expected = [(dx, dy) for dy in span for dx in span if dx % step == dy % step == 0]
-    assert [tuple(offset) for offset in boxes.offset_grid(radius, step)] == expected
+    assert [tuple(offset) for offset in offset_grid(radius, step)] == expected
 
 
 @given(box, st.integers(-15, 15), st.integers(-15, 15))
@@ -119,7 +145,7 @@ def test_shift_equals_the_slow_version(bbox_xyxy, dx, dy):
     h, w = 64, 112
     right, down = dx * (x2 - x1) / w, dy * (y2 - y1) / h
     expected = [x1 + right, y1 + down, x2 + right, y2 + down]
-    many = boxes.shift_box(bbox_xyxy, [[0, 0], [dx, dy]], (h, w))
+    many = shift_box(bbox_xyxy, [[0, 0], [dx, dy]], (h, w))
     np.testing.assert_allclose(many, [bbox_xyxy, expected], rtol=1e-12, atol=1e-9)
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hpe_core.cli.app import app
-from hpe_core.conventions import CONVENTIONS
+from hpe_core.inference.conventions import CONVENTIONS
 
 
 def hpe(source: str, target: str, *values: str, given: str = "", code: int = 0):
@@ -51,9 +51,7 @@ def test_a_table_without_rows():
     ("arguments", "given", "message"),
     [
         pytest.param(["pyr", "matrix", "1", "2", "nan"], "", "row 1: expected numbers", id="nan"),
-        pytest.param(
-            ["quaternion", "pyr", "0", "0", "0", "0"], "", "row 1: a quaternion of length 0", id="0"
-        ),
+        pytest.param(["quaternion", "pyr", "0", "0", "0", "0"], "", "row 1: .*zero norm", id="0"),
         pytest.param(["pyr", "matrix"], "", "stdin: cannot be read as csv", id="nothing"),
         pytest.param(
             ["pyr", "matrix"], "yaw,roll\n1,2\n", "stdin: no column pitch; found", id="few"
@@ -62,13 +60,13 @@ def test_a_table_without_rows():
             ["pyr", "matrix"], "pitch,yaw,roll\n1,2,\n", "row 1: expected num", id="empty"
         ),
         pytest.param(
-            ["pyr", "rotvec"], "pitch,yaw,roll,rx\n1,2,3,4\n", "column rx already", id="two"
+            ["pyr", "rotvec"], "pitch,yaw,roll,rx\n1,2,3,4\n", "already has a column rx", id="two"
         ),
         pytest.param(
             ["rotvec", "pyr"], "rx,ry,rz\n1,2,3\n1,2\n", "row 2: expected num", id="short"
         ),
         pytest.param(
-            ["quaternion", "pyr"], "qx,qy,qz,qw\n0,0,0,2\n0,0,0,0\n", "row 2: a quat", id="0s"
+            ["quaternion", "pyr"], "qx,qy,qz,qw\n0,0,0,2\n0,0,0,0\n", "row 2: .*zero norm", id="0s"
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -9,9 +10,9 @@ import yaml
 from tiny_corpora import write_300w_lp, write_aflw2000, write_image
 from typer.testing import CliRunner
 
-from hpe_core.cli._corpora import PUBLISHED
 from hpe_core.cli.app import app
-from hpe_core.io.annotations import READERS
+from hpe_core.corpora.names import ReaderName
+from hpe_core.corpora.readers import LAYOUTS
 
 ROOT = Path(__file__).parents[1]
 MINE = {"reader": "300W_LP", "split_by": "mine"}
@@ -48,7 +49,7 @@ def rows(path: Path, code: int = 0) -> dict[str, dict[str, str | int]]:
 
 def test_what_is_there_is_counted_beside_what_is_published(params, tmp_path):
     write_300w_lp(tmp_path / "mine")
-    whole = len(READERS["300W_LP"](tmp_path / "mine"))
+    whole = len(LAYOUTS["300W_LP"].entries(tmp_path / "mine"))
     next((tmp_path / "mine").glob("*/*.mat")).write_bytes(b"junk")
     found = rows(params({"mine": MINE}))
     assert found["mine"] == {
@@ -60,7 +61,7 @@ def test_what_is_there_is_counted_beside_what_is_published(params, tmp_path):
         "faces": whole - 1,
         "skipped": 1,
         "published_faces": 122_450,
-        "source": PUBLISHED["300W_LP"].source,
+        "source": LAYOUTS["300W_LP"].source,
     }
     assert found["boxes"]["state"] == "found"
 
@@ -74,8 +75,8 @@ def test_a_corpus_of_ones_own(params, tmp_path):
     assert "published" not in hpe("--params", path)[0]
 
 
-def test_every_reader_has_its_layout():
-    assert set(PUBLISHED) == set(READERS)
+def test_every_name_of_a_reader_has_its_layout():
+    assert tuple(LAYOUTS) == get_args(ReaderName)
 
 
 def test_text_for_humans(params, tmp_path):
@@ -93,7 +94,7 @@ def test_text_for_humans(params, tmp_path):
     assert "imageNNNNN.mat published 2,000 faces. It is published by the authors of 3DDFA" in text
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", LAYOUTS)
 def test_a_missing_corpus_is_the_readers_own_message(params, tmp_path, reader):
     found = rows(params({"x": {"reader": reader, "split_by": "x"}}), code=1)["x"]
     assert found["state"] == "missing"
@@ -107,13 +108,13 @@ def test_a_missing_corpus_is_the_readers_own_message(params, tmp_path, reader):
     assert f"{tmp_path}/x, which does not exist" in found["found"]
 
 
-def test_the_drawn_corpora_are_not_drawn_yet(tmp_path, monkeypatch):
+def test_the_demo_corpora_are_not_rendered_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text, _ = hpe("--params", ROOT / "params.yaml", code=1)
-    assert text.count("missing: not drawn yet: `make demo`\n") == 4
+    assert text.count("missing: not rendered yet: `make demo`\n") == 4
     Path("data/demo/corpora/BIWI").mkdir(parents=True)
     text, _ = hpe("--params", ROOT / "params.yaml", code=1)
-    assert text.count("not drawn yet") == 3, "what is there and holds nothing is another case"
+    assert text.count("not rendered yet") == 3, "what is there and holds nothing is another case"
 
 
 def test_a_corpus_of_which_nothing_can_be_read_is_missing(params, tmp_path):
@@ -144,18 +145,18 @@ def test_boxes(params, tmp_path, boxes, state):
 def test_counts_are_those_of_the_paper():
     """counts.csv, where the training and test sets of a protocol make up the corpus."""
     counts = pd.read_csv(ROOT / "data/published/counts.csv").set_index(["protocol", "role"])
-    assert PUBLISHED["BIWI"].faces == counts.loc["p3", "faces"].sum() + 1
+    assert LAYOUTS["BIWI"].faces == counts.loc["p3", "faces"].sum() + 1
     for protocol, role, reader in (("p1", "train", "300W_LP"), ("p2", "test", "AFLW2000")):
         assert counts.loc[(protocol, role), "note"].startswith(
-            f"{PUBLISHED[reader].faces} before the filter"
+            f"{LAYOUTS[reader].faces} before the filter"
         )
     notes = counts.loc["p2", "note"].str.extract(r"^(\d+) before")[0].astype(int)
-    assert PUBLISHED["AFLW"].faces == notes.sum()
+    assert LAYOUTS["AFLW"].faces == notes.sum()
 
 
 def test_errors_are_one_line(tmp_path):
     (tmp_path / "p.yaml").write_text("[")
-    for name, code, message in (("p", 1, "cannot be read"), ("absent", 2, "no such file; start")):
+    for name, code, message in (("p", 1, "cannot be read"), ("absent", 2, "no such file; run")):
         out, err = hpe("--params", tmp_path / f"{name}.yaml", code=code)
         assert (out, len(err.splitlines())) == ("", 1)
         assert f"{name}.yaml: {message}" in err

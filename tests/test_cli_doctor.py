@@ -1,4 +1,4 @@
-"""`hpe doctor`: what works is said to, what does not, too, and the exit code tells them apart."""
+"""`hpe doctor`: reports what works and what does not; the exit code tells them apart."""
 
 import json
 import subprocess
@@ -12,10 +12,10 @@ from PIL import Image
 from test_predictor import BOXES, CROP, student
 from typer.testing import CliRunner
 
-from hpe_core.cli import _checked, _tried
 from hpe_core.cli.app import app
-from hpe_core.io.checkpoints import save_network
-from hpe_core.io.images import read_image
+from hpe_core.faces.images import read_image
+from hpe_core.inference import self_test
+from hpe_core.networks.checkpoints import save_network
 from hpe_core.predictor import FacePose, HeadPose
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def sees(monkeypatch):
     return see
 
 
-def test_versions_and_devices_without_anything():
+def test_without_options_packages_and_devices_are_checked():
     found = hpe()
     assert found["torch"] == ("ok", metadata.version("torch"))
     assert found["opencv-python-headless"][0] == "ok"
@@ -66,8 +66,8 @@ def test_the_detector_alone():
     assert (state, message[:30]) == ("failed", "absent.onnx: no such detector;")
 
 
-def test_the_drawn_face_is_found_and_an_untrained_network_fails(network):
-    """At the pose of the label, a network that says much the same for every face is far off."""
+def test_the_rendered_face_is_found_and_an_untrained_network_fails(network):
+    """An untrained network predicts much the same pose for every face, far off the label."""
     found = hpe("--network", network, code=1)
     assert found["network"][0] == "ok"
     assert str(DETECTOR) in found["network"][1]
@@ -78,15 +78,15 @@ def test_the_drawn_face_is_found_and_an_untrained_network_fails(network):
 @pytest.mark.parametrize(
     ("pyr_deg", "code"),
     [
-        pytest.param(_tried.FACE_PYR_DEG, 0, id="as drawn"),
+        pytest.param(self_test.TEST_FACE_PYR_DEG, 0, id="as rendered"),
         pytest.param([-12.9, 34.0, -24.0], 0, id="18 degrees off"),
         pytest.param([-12.9, 38.0, -24.0], 1, id="22 degrees off"),
-        pytest.param([-12.9, -15.8, 24.0], 1, id="mirrored"),
+        pytest.param([-12.9, -15.8, 24.0], 1, id="flipped"),
         pytest.param([12.9, 15.8, -24.0], 1, id="pitch of another sign"),
         pytest.param([-12.9, 15.8, 24.0], 1, id="roll of another sign"),
     ],
 )
-def test_the_bound_tells_signs_apart(network, sees, pyr_deg, code):
+def test_a_wrong_sign_of_an_angle_fails(network, sees, pyr_deg, code):
     sees(pyr_deg)
     assert hpe("--network", network, code=code)["one face"][0] == ("failed" if code else "ok")
 
@@ -100,7 +100,7 @@ def test_a_picture_of_ones_own_must_have_a_face(network, sees, tmp_path):
 def test_no_face_fails(network, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
     found = hpe("--network", network, "--image", tmp_path / "black.png", code=1)["one face"]
-    assert found == ("failed", f"none found in {tmp_path}/black.png; is it a detector of faces?")
+    assert found == ("failed", f"none found in {tmp_path}/black.png; is it a face detector?")
 
 
 def test_a_network_that_cannot_be_loaded(network):
@@ -114,8 +114,8 @@ def test_a_network_that_cannot_be_loaded(network):
 
 
 def test_a_broken_and_a_missing_package(monkeypatch):
-    monkeypatch.setitem(_checked.PACKAGES, "no-such-distribution", "json")
-    monkeypatch.setitem(_checked.PACKAGES, "numpy", "no_such_module")
+    monkeypatch.setitem(self_test.PACKAGES, "no-such-distribution", "json")
+    monkeypatch.setitem(self_test.PACKAGES, "numpy", "no_such_module")
     found = hpe(code=1)
     assert found["no-such-distribution"] == ("failed", "not installed")
     assert found["numpy"][1] == "cannot be imported: No module named 'no_such_module'"
@@ -130,21 +130,21 @@ def test_lines_for_humans():
     assert result.exit_code == 1
 
 
-def test_packages_are_looked_at_before_they_are_imported():
-    code = "import sys, hpe_core.cli._checked; print(*sys.modules)"
+def test_the_module_imports_no_package_that_it_checks():
+    code = "import sys, hpe_core.inference.self_test; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert not {"torch", "cv2", "numpy", "onnxruntime"} & set(done.stdout.split())
 
 
-def test_the_drawn_face():
-    assert read_image(_tried.FACE).shape == (225, 225, 3)
+def test_the_rendered_face_is_an_image():
+    assert read_image(self_test.TEST_FACE).shape == (225, 225, 3)
 
 
 def test_the_network_that_comes_with_the_repository(monkeypatch):
-    """What the README's first prediction uses; the pose of the drawn face comes out."""
+    """The README's first prediction uses it; its pose of the rendered face is right."""
     monkeypatch.chdir(ROOT)
     checks = hpe("--network", "data/demo/kd-resnet8.safetensors")
     assert [state for state, _ in checks.values()] == ["ok"] * len(checks)
-    assert "off the drawn pose" in checks["one face"][1]
+    assert "off the rendered pose" in checks["one face"][1]

@@ -1,4 +1,4 @@
-"""`hpe evaluate`: what is measured, who is not in it, and what it says of other files."""
+"""`hpe evaluate`: the errors, the faces left out, and its messages for unusable files."""
 
 import json
 from pathlib import Path
@@ -14,17 +14,18 @@ from tiny_corpora import write_300w_lp, write_aflw, write_aflw2000, write_biwi, 
 from tiny_onnx import write_network
 from typer.testing import CliRunner
 
-from hpe_core.cli import _evaluated
-from hpe_core.cli._labelled import Labelled
-from hpe_core.cli._networks import Opened
 from hpe_core.cli.app import app
-from hpe_core.cropping import enlarged_crop
-from hpe_core.io.checkpoints import save_network, save_published
-from hpe_core.io.images import read_image
-from hpe_core.io.tables import DETECTED_BOX
-from hpe_core.metrics import summary
-from hpe_core.networks import normalize, predict_probs
-from hpe_core.params.faces import Crop
+from hpe_core.common.geometry import pyr_from_yxz
+from hpe_core.common.table_files import DETECTED_BOX
+from hpe_core.crops.settings import CropFormat
+from hpe_core.crops.window import enlarged_crop
+from hpe_core.evaluation.metrics import summary
+from hpe_core.faces.images import read_image
+from hpe_core.inference import labelled_faces, measure
+from hpe_core.inference.labelled_faces import LabelledFaces
+from hpe_core.inference.network_files import OpenNetwork, open_network
+from hpe_core.networks.checkpoints import save_network, save_published
+from hpe_core.networks.model import normalize, predict_probs
 
 CROP = {
     "height": 16, "width": 16, "margin": 2, "rule": "enlarged", "border": "replicate",
@@ -51,7 +52,7 @@ def write_own_table(folder: Path) -> None:
 
 @pytest.fixture
 def corpus(tmp_path) -> Path:
-    """Three faces of which the last one's roll is past the bins; the others turn by their own."""
+    """Three faces; the last one's roll is beyond the bins."""
     folder = tmp_path / "mine"
     write_own(folder, split=["test", "train", "test"], **POSES, **ANNOTATED)
     return folder
@@ -84,7 +85,7 @@ def expected(corpus: Path, images: list[str], boxes: list[list[float]]) -> np.nd
 
 
 def test_errors_are_those_of_the_networks_own_crops(network, corpus):
-    """The annotated boxes, squared as the network's rules say; the third face is past its bins."""
+    """On annotated boxes, squared by the network's rules; the third face is beyond its bins."""
     said = measured(network, "--corpus", corpus)
     pyr_deg = expected(corpus, ["a/1.jpg", "a/2.jpg"], [[2, 2, 22, 22], [8, 2, 28, 22]])
     truth = np.array(list(POSES.values())).T[:2]
@@ -93,6 +94,25 @@ def test_errors_are_those_of_the_networks_own_crops(network, corpus):
     assert {band: own["faces"] for band, own in said["abs_yaw"].items()} == {"0-30": 1, "30-60": 1}
     assert said["not_evaluated"] == {"angle_over_limit": 1}
     assert said["faces_of"] == "mine" and said["network"] == "n.safetensors"
+
+
+def test_a_corpus_in_another_order_has_both_errors(network, tmp_path):
+    write_aflw(tmp_path / "AFLW")
+    words = (network, "--corpus", tmp_path / "AFLW", "--reader", "AFLW")
+    said = measured(*words)
+    pyr_deg = expected(
+        tmp_path / "AFLW/data/flickr",
+        ["0/image00002.jpg", "0/image00002.jpg", "2/image00003.png"],
+        [[-8, 4, 22, 34]] * 3,
+    )
+    truth = np.tile(pyr_from_yxz(np.degrees([-0.1, -0.4, -0.3])), (3, 1))
+    found = summary(pyr_deg, truth, ["YXZ"] * 3)
+    assert said["mae"] == pytest.approx(found["mae"], abs=2e-4)
+    assert said["published"] == pytest.approx(found["published"], abs=2e-4)
+    assert abs(said["published"]["mae"] - said["mae"]) > 0.1
+    *_, last, _ = hpe(*words, "--boxes", "annotated").splitlines()
+    numbers = [f"{said['published'][name]:.2f}" for name in ("pitch", "yaw", "roll", "mae")]
+    assert last.split() == ["all,", "as", "published", "3", *numbers]
 
 
 def test_text_and_csv_say_the_same_and_count_who_is_missing(network, corpus):
@@ -117,7 +137,7 @@ def test_where_takes_some_of_the_faces(network, corpus):
     assert measured(network, "--corpus", corpus, *both)["faces"] == 2
 
 
-def test_where_says_of_how_many_it_cannot_tell(network, corpus, monkeypatch):
+def test_where_reports_unreadable_faces_that_it_cannot_classify(network, corpus, monkeypatch):
     (corpus / "a/2.jpg").write_bytes(b"no image")
     monkeypatch.chdir(corpus)
     words = ["--corpus", ".", "--boxes", "annotated", "--where", "split=test"]
@@ -147,7 +167,7 @@ def test_the_labels_are_not_overwritten(network, corpus):
     labels = corpus / "faces.csv"
     before = labels.read_bytes()
     words = ("--corpus", corpus, "--boxes", "annotated", "--out", labels)
-    assert "faces.csv, an input; it would be lost" in hpe(network, *words, code=2)
+    assert "faces.csv, an input; it would be overwritten" in hpe(network, *words, code=2)
     assert labels.read_bytes() == before
 
 
@@ -203,10 +223,10 @@ def test_a_published_pth_says_neither_backbone_nor_boxes(corpus, tmp_path, netwo
         pytest.param(["--corpus", "a", "--size", "9"], "are for a .pth", id="size"),
         pytest.param(
             ["--corpus", "a", "--boxes", "annotated", "--detector", "d"],
-            "--detector finds no annotated boxes",
+            "--detector is not used with --boxes annotated",
             id="detector",
         ),
-        pytest.param(["--test", "a", "--params", "b"], "b: no such file; start", id="params"),
+        pytest.param(["--test", "a", "--params", "b"], "b: no such file; run", id="params"),
         pytest.param(["--corpus", "a", "--out", "b.txt"], "ends in .csv or .json", id="out"),
         pytest.param(["--corpus", "a", "--out", "no/b.csv"], "no such folder: no.", id="folder"),
     ],
@@ -228,7 +248,7 @@ def test_what_cannot_be_used_is_named(network, corpus, tmp_path):
     assert "absent.onnx: no such file" in hpe(tmp_path / "absent.onnx", *there, code=1)
     assert "no face has split in ['x']" in hpe(network, *there, "--where", "split=x", *own, code=1)
     message = hpe(network, *there, code=1)
-    assert "were found by absent.onnx, which is not there" in message
+    assert "the detector of its training, absent.onnx, does not exist" in message
     assert message.endswith("HeadPose.load(network, detector)), or give --boxes annotated")
     message = hpe(network, *there, "--detector", "absent.onnx", code=1)
     assert "absent.onnx: no such detector; give --detector" in message
@@ -289,7 +309,7 @@ def test_its_onnx_file_is_measured_on_the_same_faces(network, corpus, tmp_path):
     ("crop", "says"),
     [
         pytest.param("{", "n.onnx: damaged metadata", id="no JSON"),
-        pytest.param("[]", "n.onnx: says of how faces are cut for it: crop", id="no mapping"),
+        pytest.param("[]", "n.onnx: wrong in its metadata: crop", id="no mapping"),
         pytest.param(json.dumps({**CROP, "height": -1}), "crop.height: Input should be", id="-1"),
         pytest.param(
             json.dumps({**CROP, "height": 20}), "takes faces of [16, 16, 3], but its", id="another"
@@ -306,32 +326,30 @@ def test_damaged_metadata_of_an_onnx_file(network, corpus, tmp_path, crop, says)
     assert says in message
 
 
-def test_boxes_that_were_made_otherwise_are_said(network, tmp_path, monkeypatch):
+def test_other_box_rules_than_the_networks_are_noted(network, tmp_path, monkeypatch):
     """A test set's boxes are those of params.yaml, whatever the network was trained on."""
-    from hpe_core.cli import _labelled, _networks
-
-    opened = _networks.open_network(network, "cpu", None, "published", 16)
+    opened = open_network(network, "cpu", None, "published", 16)
     params = Path(__file__).parents[1] / "params.yaml"
     said: list[str] = []
     monkeypatch.setattr("builtins.print", lambda line, file: said.append(line))
-    _labelled._note_other_boxes(params, opened)
+    labelled_faces._note_other_boxes(params, opened)
     assert [line.split()[1] for line in said] == ["boxes.input_px", "boxes.nms_iou"]
     assert "is 320 in" in said[0] and "was 64 in the training of" in said[0]
 
 
 def test_pixels_are_those_of_the_crops_file_to_the_last_bit(tmp_path):
-    """Cut without the margin of the training's crops, five in a million are rounded otherwise."""
+    """Without the margin of the training's crops, 5 pixels per million are rounded otherwise."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (200, 200, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "i.png")
     corners = rng.uniform(0, 80, (400, 2))
     boxes = np.hstack([corners, corners + rng.uniform(30, 110, (400, 2))])
     table = pd.DataFrame(boxes, columns=DETECTED_BOX).assign(image="i.png")
-    crop = Crop.model_validate({**CROP, "height": 48, "width": 48, "margin": 24})
-    network = Opened(tmp_path / "n", lambda faces: (faces, faces), crop, None, 99.0)
-    faces = Labelled("x", tmp_path, table, table.head(0), [0, 99])
+    crop = CropFormat(**{**CROP, "height": 48, "width": 48, "margin": 24})
+    network = OpenNetwork(tmp_path / "n", lambda faces: (faces, faces), crop, None, 99.0)
+    faces = LabelledFaces("x", tmp_path, table, table.head(0), [0, 99])
     differ = 0
-    for (_, found), box in zip(_evaluated.cut_faces(network, faces), boxes, strict=True):
+    for found, box in zip(measure.cut_faces(network, faces), boxes, strict=True):
         whole = enlarged_crop(pixels, box, (48, 48), 24, "replicate")
         np.testing.assert_array_equal(found, whole[24:-24, 24:-24])
         differ += (enlarged_crop(pixels, box, (48, 48), 0, "replicate") != found).sum()

@@ -1,4 +1,4 @@
-"""`hpe export`: the file says what PyTorch says, explains itself, and is not written otherwise."""
+"""`hpe export`: the file agrees with PyTorch and describes itself, or is not written."""
 
 import json
 import re
@@ -14,19 +14,19 @@ from test_predictor import BOXES, CROP, SPEC, student
 from tiny_corpora import write_image, write_own
 from typer.testing import CliRunner
 
-from hpe_core.bins import BinSpec
-from hpe_core.cli import _exported
 from hpe_core.cli.app import app
-from hpe_core.cropping import rotated_window
-from hpe_core.errors import InputError
-from hpe_core.io import onnx_export, onnx_session
-from hpe_core.io.checkpoints import load_network, save_network
-from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
-from hpe_core.io.files import sha256
-from hpe_core.metrics import summary
-from hpe_core.networks import BaseNet
+from hpe_core.common.errors import InputError
+from hpe_core.common.files import sha256
+from hpe_core.crops.settings import CropFormat
+from hpe_core.crops.store import Crops, encode, write_crops
+from hpe_core.crops.window import rotated_window
+from hpe_core.evaluation.metrics import summary
+from hpe_core.inference import export, network_files, onnx_export
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import load_network, save_network
+from hpe_core.networks.model import BaseNet
 from hpe_core.predictor import HeadPose
-from hpe_core.training import seeded
+from hpe_core.training.loop import seeded
 
 FORMAT = CropFormat(16, 16, 2, "enlarged", "replicate", "raw", 95)
 
@@ -50,7 +50,7 @@ def crops(tmp_path_factory) -> Path:
 def write(path: Path, crop_format: CropFormat, faces: int) -> Path:
     rng = np.random.default_rng(5)
     table = pd.DataFrame(rng.uniform(-40, 40, (faces, 3)), columns=["pitch", "yaw", "roll"])
-    table = table.assign(face_id=table.index.astype(str), group="g", validation=False)
+    table = table.assign(face_id=table.index.astype(str), group="g", order="XYZ", validation=False)
     images = rng.integers(0, 256, (faces, *crop_format.shape), dtype=np.uint8)
     write_crops(path, table, (encode(image, crop_format) for image in images), crop_format, {})
     return path
@@ -68,7 +68,7 @@ def hpe(*arguments, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def exported(network) -> tuple[Path, str]:
-    """The file, and what was said of it."""
+    """The file, and what the command printed."""
     out = network.with_suffix(".onnx")
     return out, hpe(network, "--out", out)
 
@@ -78,7 +78,7 @@ def run(path: Path, faces: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_it_says_what_head_pose_says_of_the_same_faces(network, exported, batch):
+def test_it_predicts_what_head_pose_predicts(network, exported, batch):
     faces = np.random.default_rng(1).integers(0, 256, (batch, 16, 16, 3), dtype=np.uint8)
     pyr_deg, std_deg, probs = run(exported[0], faces)
     assert pyr_deg.dtype == std_deg.dtype == probs.dtype == np.float32
@@ -91,17 +91,17 @@ def test_it_says_what_head_pose_says_of_the_same_faces(network, exported, batch)
     np.testing.assert_allclose(probs.sum(-1), 1, atol=1e-5)
 
 
-def test_of_a_base_network_the_smallest_bins_predict(tmp_path):
+def test_a_base_network_predicts_by_its_smallest_bins(tmp_path):
     base = seeded(lambda: BaseNet("resnet8", [BinSpec(9.0), SPEC]), 1)
     hpe(save(base, tmp_path / "b.safetensors"), "--out", tmp_path / "b.onnx")
-    faces = _exported.sample_images((16, 16))
+    faces = export.sample_images((16, 16))
     pyr_deg, _, probs = run(tmp_path / "b.onnx", faces)
     assert probs.shape[-1] == SPEC.n_bins
     expected, _ = onnx_export.torch_angles(base.eval(), faces)
     np.testing.assert_allclose(pyr_deg, expected, atol=1e-3)
 
 
-def test_what_is_said(exported):
+def test_the_printed_lines(exported):
     first, parity = exported[1].splitlines()
     assert first.startswith(f"{exported[0]}: opset 18, uint8 RGB (batch, 16, 16, 3), ")
     found = re.fullmatch(r"parity: at most (\S+)° off PyTorch, on 18 images", parity)
@@ -120,7 +120,7 @@ def test_the_file_explains_itself(network, exported):
     assert found == names
 
 
-def test_it_says_nothing_of_this_machine(exported):
+def test_it_holds_no_path_of_this_machine(exported):
     assert b".py" not in exported[0].read_bytes()
 
 
@@ -140,22 +140,22 @@ def test_an_opset_that_torch_does_not_write_is_refused(network):
 
 @pytest.mark.parametrize("part", [0, 1], ids=["angles", "std"])
 @pytest.mark.parametrize("off_deg", [0.011, np.nan])
-def test_a_file_that_says_something_else_is_not_written(
+def test_a_file_that_disagrees_with_pytorch_is_not_written(
     network, tmp_path, monkeypatch, off_deg, part
 ):
     def one_off(session, faces):
-        found = onnx_session.angles(session, faces)
+        found = network_files.angles(session, faces)
         found[part][-1, 2] += off_deg if len(faces) > 1 else 0
         return found
 
-    monkeypatch.setattr(_exported, "angles", one_off)
+    monkeypatch.setattr(export, "angles", one_off)
     message = hpe(network, "--out", tmp_path / "n.onnx", code=1)
-    assert f"n.onnx: not written, for ONNX Runtime is {off_deg:.2g}° off PyTorch" in message
+    assert f"n.onnx: not written: ONNX Runtime is {off_deg:.2g}° off PyTorch" in message
     assert not list(tmp_path.iterdir())
 
 
 def test_int8_is_measured_on_faces_that_did_not_calibrate_it(network, crops, tmp_path, monkeypatch):
-    monkeypatch.setattr(_exported.Timer, "autorange", lambda timer: (1, 0.0))
+    monkeypatch.setattr(export.Timer, "autorange", lambda timer: (1, 0.0))
     said = hpe(network, "--out", tmp_path / "n.onnx", "--int8", "--crops", crops).splitlines()
     assert said[1].endswith(" on 22 images")  # 18, and the 4 that calibrate
     small = tmp_path / "n.int8.onnx"
@@ -174,8 +174,8 @@ def test_int8_is_measured_on_faces_that_did_not_calibrate_it(network, crops, tmp
 
 
 def test_int8_of_a_corpus_is_measured_as_evaluate_does(tmp_path, monkeypatch):
-    """On the other faces: the calibrating ones are taken from the corpus that is measured."""
-    monkeypatch.setattr(_exported.Timer, "autorange", lambda timer: (1, 0.0))
+    """On the faces of the same corpus that did not calibrate it."""
+    monkeypatch.setattr(export.Timer, "autorange", lambda timer: (1, 0.0))
     crop = {**CROP, "margin": 2, "codec": "raw", "jpeg_quality": 95}
     boxes = {**BOXES, "path": "d.onnx", "match_iou": 0.3, "unmatched": "drop"}
     network = save(student(), tmp_path / "n.safetensors", crop=crop, boxes=boxes)
@@ -215,7 +215,7 @@ def test_one_face_of_a_corpus_is_too_few(network, tmp_path):
     words = ("--corpus", tmp_path / "c", "--boxes", "annotated", "--out", tmp_path / "n.onnx")
     done = CliRunner().invoke(app, ["export", str(network), *map(str, words)])
     message = done.stderr.splitlines()[-1]  # below the progress
-    assert message == f"error: {tmp_path}/c: 1 faces can be used; expected two at least"
+    assert message == f"error: {tmp_path}/c: 1 usable faces; expected at least two"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_one_face_of_a_corpus_is_too_few(network, tmp_path):
         pytest.param(["--out", "n.onnx", "--reader", "biwi"], "are for --corpus", id="reader"),
         pytest.param(
             ["--out", "n.onnx", "--corpus", "a", "--boxes", "annotated", "--detector", "d"],
-            "--detector finds no annotated boxes",
+            "--detector is not used with --boxes annotated",
             id="detector",
         ),
         pytest.param(["--out", "n.pt"], "expected a name that ends in .onnx", id="suffix"),
@@ -245,7 +245,7 @@ def test_the_detector_is_not_overwritten(tmp_path, out):
     boxes = {**BOXES, "path": f"gone/{out}"}  # lies beside the network now
     network = save(student(), tmp_path / "n.safetensors", boxes=boxes)
     message = hpe(network, "--out", tmp_path / "d.onnx", code=2)
-    assert f"--out is {tmp_path / out}, an input; it would be lost" in message
+    assert f"--out is {tmp_path / out}, an input; it would be overwritten" in message
     assert (tmp_path / out).read_bytes() == b"mine"
 
 
@@ -254,7 +254,7 @@ def test_crops_of_another_size_and_of_one_face_are_refused(network, tmp_path):
     for crop_format, faces in ((other, 9), (FORMAT, 1)):
         path = write(tmp_path / "c.h5", crop_format, faces)
         message = hpe(network, "--out", tmp_path / "n.onnx", "--crops", path, code=1)
-        assert f"c.h5: {faces} faces of {crop_format.size_hw} pixels; expected two" in message
+        assert f"c.h5: {faces} faces of {crop_format.size_hw} pixels; expected at" in message
     assert [path.name for path in tmp_path.iterdir()] == ["c.h5"]
 
 
@@ -270,7 +270,7 @@ def test_a_file_that_is_exported_already(exported, tmp_path):
     assert "n.onnx: expected a .safetensors; an .onnx runs with" in message
 
 
-def test_what_to_install(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     message = hpe("absent.safetensors", "--out", "n.onnx", code=1)
-    assert message == "error: hpe export needs packages that are not here; pip install onnxscript\n"
+    assert message == "error: hpe export needs missing packages: pip install onnxscript\n"

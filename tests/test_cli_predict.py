@@ -20,12 +20,11 @@ from test_predictor import BOXES, CROP, FOUND, student
 from tiny_onnx import write_network
 from typer.testing import CliRunner
 
-from hpe_core.cli import _predicted
 from hpe_core.cli.app import app, main
-from hpe_core.io import media
-from hpe_core.io.checkpoints import save_network
-from hpe_core.io.tables import read_table
-from hpe_core.overlay import draw_face
+from hpe_core.common.table_files import read_table
+from hpe_core.inference import media
+from hpe_core.inference.draw import draw_face
+from hpe_core.networks.checkpoints import save_network
 from hpe_core.predictor import HeadPose
 
 COLUMNS = "face,x1,y1,x2,y2,score,pitch,yaw,roll,std_pitch,std_yaw,std_roll"
@@ -73,7 +72,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_table_is_what_head_pose_says(place):
+def test_the_table_is_what_head_pose_predicts(place):
     out, err = hpe("i/b.PNG", "i/a.png")
     assert out.splitlines()[0] == f"image,{COLUMNS}"
     rows = table(out)
@@ -142,20 +141,20 @@ def test_a_folder_without_images_is_named_and_makes_an_empty_table(place, form, 
     assert out == expected
     assert err.splitlines()[0].startswith("error: empty: no image in this folder; expected .bmp,")
     assert err.splitlines()[1:] == ["images: 0, faces: 0, unreadable: 1"]
-    assert len(table(hpe("empty", "i", code=1)[0])) == 4, "the rest goes on"
+    assert len(table(hpe("empty", "i", code=1)[0])) == 4, "the others are read"
 
 
 def test_the_videos_of_a_folder_are_counted(place):
     assert "ignored" not in hpe("i")[1]
     Path("i/v.mp4").touch()
-    expected = "ignored: 1 video; a video is to be named itself"
+    expected = "videos ignored in folders: 1; name each itself"
     assert hpe("i")[1].splitlines()[-1] == expected
     Path("i/deep/w.MOV").touch()
     assert hpe("i")[1].splitlines()[-1] == expected
-    assert "ignored: 2 videos;" in hpe("i", "--recursive")[1]
+    assert "videos ignored in folders: 2;" in hpe("i", "--recursive")[1]
 
 
-def test_what_is_unreadable_is_named_and_the_rest_goes_on(place):
+def test_unreadable_files_are_named_and_skipped(place):
     (place / "i" / "aa.jpg").write_bytes(b"junk")
     out, err = hpe("i", "absent.jpg", code=1)
     assert [row["image"] for row in table(out)][::2] == ["i/a.png", "i/b.PNG"]
@@ -165,7 +164,7 @@ def test_what_is_unreadable_is_named_and_the_rest_goes_on(place):
     assert last == "images: 2, faces: 4, unreadable: 2"
 
 
-def test_pictures_are_named_after_their_images_and_show_their_faces(place):
+def test_drawings_are_named_after_their_images_and_show_their_faces(place):
     hpe("i", "--recursive", "--draw", "d")
     drawn = {path.relative_to("d").as_posix() for path in Path("d").rglob("*.*")}
     assert drawn == {"a.png", "b.png", "deep/a.png"}
@@ -176,14 +175,14 @@ def test_pictures_are_named_after_their_images_and_show_their_faces(place):
     np.testing.assert_array_equal(np.asarray(Image.open("d/a.png")), expected)
 
 
-def test_no_picture_takes_the_place_of_another_or_of_its_source(place):
+def test_no_drawing_overwrites_another_or_a_source(place):
     before = (place / "i" / "a.png").read_bytes()
     assert (
-        "i/a.png: its picture i/a.png would take the place of i/a.png's"
+        "i/a.png: the path of its drawing, i/a.png, is taken by i/a.png"
         in hpe("i", "--draw", "i", code=1)[1]
     )
     assert (
-        "deep/a.png: its picture d/a.png would take"
+        "deep/a.png: the path of its drawing, d/a.png, is taken by i/a.png"
         in hpe("i/a.png", "i/deep/a.png", "--draw", "d", code=1)[1]
     )
     assert (place / "i" / "a.png").read_bytes() == before
@@ -192,17 +191,17 @@ def test_no_picture_takes_the_place_of_another_or_of_its_source(place):
 @pytest.mark.parametrize(
     "out", ["i/a.png", "./i/../i/a.png", "link", "n.safetensors", "d.onnx", "v.mp4"]
 )
-def test_no_table_takes_the_place_of_an_input(place, out):
+def test_no_table_overwrites_an_input(place, out):
     write_video("v.mp4", 1)
     Path("link").symlink_to("i/a.png")
     before = Path(out).read_bytes()
     given = "v.mp4" if out == "v.mp4" else "i"
     err = hpe(given, "--out", out, "--format", "csv", code=2)[1]
-    assert f"--out is {Path(out)}, an input; it would be lost." in err
+    assert f"--out is {Path(out)}, an input; it would be overwritten." in err
     assert Path(out).read_bytes() == before
 
 
-def test_a_table_may_take_the_place_of_an_older_one(place):
+def test_a_table_may_overwrite_an_older_one(place):
     Path("t.CSV").write_text("older")
     hpe("i", "--out", "t.CSV")
     assert len(table(Path("t.CSV").read_text())) == 4
@@ -233,7 +232,7 @@ def test_a_video_has_frames_times_and_tracks(place):
 
 
 def test_each_video_counts_its_own_faces_and_a_bad_one_is_named(place):
-    """The one face is to the right where the image is bright: in the second video."""
+    """In the second video, which is bright, the face is further right."""
     face, bright = np.zeros((2, 5, 84), np.float32)
     face[:, 0], bright[0, 0] = [16, 32, 12, 12, 0.9], 32
     write_network(place / "moves.onnx", face, bright)
@@ -262,12 +261,12 @@ def test_a_video_without_frames_stops_no_other(place):
     assert [row["video"] for row in table(out)] == ["v.mp4"] * 4
     assert err.splitlines()[:2] == [
         "error: bare.avi: damaged or cut off: 0 of 5 frames can be read",
-        "error: d/bare.mp4: not written, because it would have no frames",
+        "error: d/bare.mp4: not written: it would have no frames",
     ]
     assert [path.name for path in Path("d").iterdir()] == ["v.mp4"]
 
 
-def test_smoothing_is_stronger_the_longer_its_time(place):
+def test_a_longer_time_smooths_more(place):
     write_video("v.mp4")
 
     def swings(*options) -> float:
@@ -326,8 +325,8 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
         pytest.param(["i", "--format", "parquet"], 2, "give --out a file", id="parquet on stdout"),
         pytest.param(["v.mp4", "--smooth", "0"], 2, "expected seconds > 0", id="no time"),
         pytest.param(["i", "--smooth", "1"], 2, "--smooth is for videos", id="smoothed images"),
-        pytest.param(["i", "--smooth", "a"], 2, "as a number. `hpe --help` and", id="text"),
-        pytest.param(["i", "--fast"], 2, "options: --format). `hpe --help`", id="option"),
+        pytest.param(["i", "--smooth", "a"], 2, "as a number. See `hpe --help`", id="text"),
+        pytest.param(["i", "--fast"], 2, "options: --format). See `hpe --help`", id="option"),
         pytest.param(["i", "v.mp4"], 2, "v.mp4: a video beside images", id="mixed"),
         pytest.param(["i", "--draw", "n.safetensors"], 2, "a file; expected a folder", id="draw"),
         pytest.param(["i", "--network", "x"], 1, "x: no such network; `make demo`", id="network"),
@@ -341,9 +340,12 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
         pytest.param(["i", "--out", "t"], 2, "t; expected a name that ends in .csv or", id="name"),
         pytest.param(["i", "--out", "t.txt"], 2, "or give --format", id="suffix"),
         pytest.param(
-            ["i", "--out", "/dev/null", "--format", "csv"], 2, "is no file", id="device file"
+            ["i", "--out", "/dev/null", "--format", "csv"],
+            2,
+            "no regular file",
+            id="device file",
         ),
-        pytest.param(["--camera", "97"], 1, "camera 97: OpenCV finds none", id="camera"),
+        pytest.param(["--camera", "97"], 1, "camera 97: OpenCV cannot open it", id="camera"),
     ],
 )
 def test_errors_are_one_line(place, arguments, code, message):
@@ -374,7 +376,7 @@ def test_as_a_program(place):
     assert done.stderr.startswith("error: Missing option '--network'")
 
 
-def test_nobody_reads_on(place):
+def test_a_closed_stdout_ends_it(place):
     command = f"{sys.executable} -m hpe_core.cli predict i --network n.safetensors | true"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -423,5 +425,5 @@ def test_the_driver_stops_with_ctrl_c(place, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_predicted, "sources_of", stopped)
+    monkeypatch.setattr("hpe_core.cli.predict.find_media", stopped)
     assert hpe("i", code=130) == ("", "stopped\n")

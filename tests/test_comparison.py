@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpe_core.bootstrap import paired_difference
-from hpe_core.comparison import COLUMNS, compare, face_errors, pairs_of
-from hpe_core.errors import InputError
-from hpe_core.geometry import ANGLES
-from hpe_core.io.tables import write_table
-from hpe_core.metrics import summary
-from hpe_core.predictions import TRUE_PYR
+from hpe_core.common.errors import InputError
+from hpe_core.common.geometry import ANGLES
+from hpe_core.common.table_files import write_table
+from hpe_core.evaluation.bootstrap import paired_difference
+from hpe_core.evaluation.columns import TRUE_PYR
+from hpe_core.evaluation.comparison import NEEDED_COLUMNS, compare, errors_by_network, pairs_of
+from hpe_core.evaluation.metrics import summary
 from pipeline import compare as command
 
 SIZES = {"base": 6.0, "ensemble": 5.6, "kd-resnet8": 5.6}  # of the errors, degrees
@@ -38,7 +38,7 @@ def predictions(seeds: int = 1, faces: int = 200, shuffle: int | None = None) ->
             part = part.assign(face_id=ids, group=ids, network=name, seed=seed)
             order = np.arange(faces) if shuffle is None else rng(shuffle + place).permutation(faces)
             parts.append(part.iloc[order])
-    return pd.concat(parts, ignore_index=True)[COLUMNS]
+    return pd.concat(parts, ignore_index=True)[NEEDED_COLUMNS]
 
 
 def only(table: pd.DataFrame, network: str, seed: int = 0) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def test_the_smaller_error_is_better_with_enough_faces():
 def test_errors_wrap():
     table = predictions(faces=1)
     table.loc[0, [*ANGLES]] = table.loc[0, TRUE_PYR].to_numpy() + np.array([358, -1, 361])
-    assert face_errors(table)["base"].iloc[0, 0] == pytest.approx((2 + 1 + 1) / 3)
+    assert errors_by_network(table)["base"].iloc[0, 0] == pytest.approx((2 + 1 + 1) / 3)
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -145,17 +145,19 @@ def relabel(table: pd.DataFrame) -> pd.DataFrame:
     ("break_it", "expected"),
     [
         pytest.param(lambda t: t[t["network"] != "base"], r"no network \['base'\]", id="network"),
-        pytest.param(lambda t: t.drop(index=0), "1 faces of only one of both, as X/000", id="face"),
+        pytest.param(
+            lambda t: t.drop(index=0), "predictions for 1 faces, such as X/000", id="face"
+        ),
         pytest.param(lambda t: pd.concat([t, t[:1]]), "predicted twice: .*X/000", id="twice"),
         pytest.param(relabel, "X/050 has labels that differ by 0.010", id="label"),
         pytest.param(
             lambda t: t.assign(seed=t["network"].map({"base": 0}).fillna(1)),
-            r"seeds \[0.*ensemble \[1",
+            r"no seed in common: \[0.*\] and \[1",
             id="no common seed",
         ),
         pytest.param(
             lambda t: pd.concat([t, t[5:200].assign(seed=1)]),
-            "base: 5 faces of some seeds only, as X/000",
+            "base: 5 faces are missing for some seeds, such as X/000",
             id="a seed with fewer faces",
         ),
     ],
@@ -242,7 +244,7 @@ def test_the_command_shows_the_spread_over_the_seeds(tmp_path, capsys):
     ("arguments", "expected"),
     [
         pytest.param({"networks": ["base", "kd"]}, r"no network \['kd'\]; found", id="unknown"),
-        pytest.param({"networks": ["base"]}, r"nothing to compare \['base'\] with", id="one"),
+        pytest.param({"networks": ["base"]}, r"nothing to compare: \['base'\]", id="one"),
     ],
 )
 def test_the_command_refuses(file, arguments, expected, capsys):

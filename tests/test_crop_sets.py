@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hpe_core.io.crops import CropFormat
-from hpe_core.io.tables import DETECTED_BOX
-from pipeline import _crop_sets
-from pipeline._crop_sets import write_set
+from hpe_core.common.table_files import DETECTED_BOX
+from hpe_core.crops.settings import CropFormat
+from hpe_core.faces import cut_sets as _crop_sets
+from hpe_core.faces.cut_sets import write_set
 
 RAW = CropFormat(16, 16, 4, "enlarged", "replicate", "raw", 95)
 N = 23
@@ -28,7 +28,7 @@ def faces(tmp_path, monkeypatch) -> pd.DataFrame:
     table = pd.DataFrame(rng.uniform(-50, 50, (N, 3)), columns=["pitch", "yaw", "roll"])
     table[DETECTED_BOX] = rng.uniform(0, 15, (N, 4)) + np.array([0, 0, 20, 20])
     names = {"face_id": [f"f{i}" for i in range(N)], "image": [f"{i // 2}.png" for i in range(N)]}
-    return table.assign(**names, group=names["image"], validation=False)
+    return table.assign(**names, group=names["image"], order="XYZ", validation=False)
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ def cut(monkeypatch, tmp_path, faces):
             if len(done) == stop_after:
                 raise KeyboardInterrupt
             done.append(face["face_id"])
-            return crop_face(folder, face, crop_format)
+            return read_face(folder, face, crop_format)
 
-        crop_face = _crop_sets.crop_face
+        read_face = _crop_sets.read_face
         with monkeypatch.context() as patch:
-            patch.setattr(_crop_sets, "_IN_FLIGHT", 0)
-            patch.setattr(_crop_sets, "crop_face", counted)
+            patch.setattr(_crop_sets, "_CROPS_AHEAD", 0)
+            patch.setattr(_crop_sets, "read_face", counted)
             files = tmp_path / "c.h5", tmp_path
             write_set(*files, table, crop_format, {"boxes": origin}, tmp_path / "work")
         return len(done)
@@ -63,7 +63,7 @@ def test_it_goes_on_within_one_shard(tmp_path, cut, codec):
     with pytest.raises(KeyboardInterrupt) as stop:
         cut(crop_format=crop_format, stop_after=10)
     assert stop.value.__notes__ == [
-        f"{tmp_path / 'c.h5'}: 8 of {N} are saved, the next run goes on from there"
+        f"{tmp_path / 'c.h5'}: 8 of {N} are saved; the next run continues from there"
     ]
     assert cut(crop_format=crop_format) == N - 8
     assert (tmp_path / "c.h5").read_bytes() == whole

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from shifted_box import shift_box
 
-from hpe_core.boxes import shift_box
-from hpe_core.cropping import enlarged_crop, published_crop, rotated_window
-from hpe_core.geometry import rotate_pyr, rotation_from_pyr
+from hpe_core.common.geometry import rotate_pyr, rotation_from_pyr
+from hpe_core.crops.window import enlarged_crop, published_crop, rotated_window
 
 
 def smooth_image(seed: int, height: int = 160, width: int = 200) -> np.ndarray:
@@ -85,14 +85,14 @@ def test_published_crop_of_a_box_past_the_right_edge_keeps_what_is_there():
 
 
 @pytest.mark.parametrize("phi_deg", [-15.0, -4.0, 9.0, 15.0])
-def test_rotation_turns_the_image_as_rotate_pyr_turns_the_pose(phi_deg):
+def test_the_image_is_rotated_as_rotate_pyr_rotates_the_pose(phi_deg):
     """A dot where the head's x axis points, seen from the front, moves to where the new R says."""
     crop = np.zeros((101, 101, 3), np.uint8)
     direction = rotation_from_pyr([0, 0, 20])[:2, 0]
     x, y = np.round(50 + 35 * direction).astype(int)
     cv2.circle(crop, (int(x), int(y)), 3, (255, 255, 255), -1)
-    turned = rotated_window(crop, (91, 91), phi_deg)
-    ys, xs = np.nonzero(turned[..., 0] > 128)
+    rotated = rotated_window(crop, (91, 91), phi_deg)
+    ys, xs = np.nonzero(rotated[..., 0] > 128)
     found = np.array([xs.mean(), ys.mean()]) - 45
     expected = rotation_from_pyr(rotate_pyr([0, 0, 20], phi_deg))[:2, 0] * 35
     np.testing.assert_allclose(found, expected, atol=1.0)

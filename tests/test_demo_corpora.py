@@ -13,15 +13,17 @@ import pytest
 import scipy.io
 import yaml
 from pydantic import ValidationError
+from scipy.spatial.transform import Rotation
 
-from data.demo import draw_300w_lp, draw_aflw, draw_aflw2000, draw_biwi, head
+from data.demo import head, render_300w_lp, render_aflw, render_aflw2000, render_biwi
 from data.demo.aflw_photos import plan_photos
 from data.demo.corpus import load_params
 from data.demo.head import Expression, Shape
 from data.demo.person import sample_expression, sample_person
 from data.demo.render import Camera, Light, View
 from data.demo.scene import landmarks_px
-from hpe_core.geometry import geodesic_deg, nearest_rotation, pyr_from_rotation
+from data.demo.steady import draws
+from hpe_core.common.geometry import geodesic_deg, nearest_rotation, pyr_from_rotation
 from tests.graph import closure
 
 ROOT = Path(__file__).parents[1]
@@ -33,10 +35,10 @@ TINY = {
     "BIWI": {"frames": 2},
 }
 MODULES: dict[str, Callable[..., None]] = {
-    "300W_LP": draw_300w_lp.main,
-    "AFLW": draw_aflw.main,
-    "AFLW2000": draw_aflw2000.main,
-    "BIWI": draw_biwi.main,
+    "300W_LP": render_300w_lp.main,
+    "AFLW": render_aflw.main,
+    "AFLW2000": render_aflw2000.main,
+    "BIWI": render_biwi.main,
 }
 POSE = (-17.25, 38.5, 11.0)
 
@@ -62,7 +64,7 @@ def planted(root: Path, corpus: str) -> list[dict[str, str]]:
 
 
 def view() -> View:
-    rng = np.random.default_rng(1)
+    rng = draws(1)
     person, face = sample_person(rng), sample_expression(rng)
     return View(person, face, POSE, Camera((80, 80), 30), Light())
 
@@ -70,13 +72,13 @@ def view() -> View:
 def test_300w_lp_label_and_its_twin(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (160, 160, 3)).astype(np.uint8)
     points = landmarks_px(view())[:, :2]
-    draw_300w_lp.write_pair(tmp_path / "AFW" / "a_0", image, view(), points)
+    render_300w_lp.write_pair(tmp_path / "AFW" / "a_0", image, view(), points)
     front = scipy.io.loadmat(tmp_path / "AFW" / "a_0.mat")
     twin = scipy.io.loadmat(tmp_path / "AFW_Flip" / "a_0.mat")
     rule = np.array([-1, 1, 1])
     assert np.degrees(front["Pose_Para"][0, :3]) * rule == pytest.approx(POSE, abs=1e-4)
-    mirrored = np.array(POSE) * [1, -1, -1]
-    assert np.degrees(twin["Pose_Para"][0, :3]) * rule == pytest.approx(mirrored, abs=1e-4)
+    flipped = np.array(POSE) * [1, -1, -1]
+    assert np.degrees(twin["Pose_Para"][0, :3]) * rule == pytest.approx(flipped, abs=1e-4)
     # The twin's landmark 0 is again the one at the left end of the jaw line.
     assert twin["pt2d"][0, 0] == pytest.approx(159 - front["pt2d"][0, 16], abs=1e-4)
     assert twin["pt2d"][1, 36] == pytest.approx(front["pt2d"][1, 45], abs=1e-4)
@@ -85,7 +87,7 @@ def test_300w_lp_label_and_its_twin(tmp_path):
 
 
 def test_biwi_label():
-    lines = draw_biwi.pose_text(POSE, np.array([10.0, -20.0, 900.0])).splitlines()
+    lines = render_biwi.pose_text(POSE, np.array([10.0, -20.0, 900.0])).splitlines()
     rotation = np.array([[float(v) for v in line.split()] for line in lines[:3]])
     assert lines[3] == ""
     assert pyr_from_rotation(rotation) == pytest.approx(POSE, abs=1e-5)
@@ -97,11 +99,12 @@ def test_biwi_label():
 )
 def test_aflw_label(index, turns):
     photo = plan_photos(7, 24, 6)[index]
-    roll, pitch, yaw = np.degrees(draw_aflw.stored_angles(POSE, photo))
-    assert (-pitch, yaw - 360 * turns, -roll) == pytest.approx(POSE)
+    roll, pitch, yaw = np.degrees(render_aflw.stored_angles(POSE, photo))
+    yaw_first = Rotation.from_euler("YXZ", [yaw - 360 * turns, -pitch, -roll], degrees=True)
+    assert yaw_first.as_euler("XYZ", degrees=True) == pytest.approx(POSE, abs=1e-4)
 
 
-def test_labels_fit_the_landmarks_drawn(corpora):
+def test_labels_fit_the_rendered_landmarks(corpora):
     """The rotation that best turns an average face's landmarks into a file's is the label."""
     average = head.skin_vertices(Shape(), Expression())
     model = head.surface_point(average, *head.landmarks_canonical().T)
@@ -173,7 +176,7 @@ def test_biwi_layout(corpora):
     }
     image = cv2.imread(str(folders[1] / "frame_00003_rgb.png"))
     assert image.shape == (480, 640, 3)
-    assert len(set(draw_biwi.PERSON_OF_VIDEO)) == 20
+    assert len(set(render_biwi.PERSON_OF_VIDEO)) == 20
 
 
 END_OF = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
@@ -246,17 +249,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_another_seed_draws_other_faces(corpora, tmp_path):
+def test_another_seed_renders_other_faces(corpora, tmp_path):
     params = write_params(tmp_path / "params.yaml", TINY | {"seed": 8})
     out = tmp_path / "300W_LP"
-    draw_300w_lp.main(params=params, out=out, planted=tmp_path / "planted.csv", workers=1)
+    render_300w_lp.main(params=params, out=out, planted=tmp_path / "planted.csv", workers=1)
     name = "HELEN_Flip/HELEN_000001_1_0.jpg"
     assert (out / name).read_bytes() != (corpora / "300W_LP" / name).read_bytes()
 
 
 def test_a_folder_in_use_is_refused(corpora, tmp_path):
     with pytest.raises(FileExistsError, match="300W_LP: expected a new or an empty folder"):
-        draw_300w_lp.main(
+        render_300w_lp.main(
             params=corpora / "params.yaml", out=corpora / "300W_LP", planted=tmp_path / "p.csv"
         )
 
@@ -276,7 +279,7 @@ def test_wrong_parameters_are_named(tmp_path, change):
 
 def test_stages_list_what_they_import_and_write():
     stages = yaml.safe_load((ROOT / "data/demo/dvc.yaml").read_text())["stages"]
-    assert set(stages) == {f"draw-{name}" for name in MODULES}
+    assert set(stages) == {f"render-{name}" for name in MODULES}
     for name, stage in stages.items():
         words = shlex.split(stage["cmd"])
         assert set(stage["deps"]) == closure(words[2]), name

@@ -6,14 +6,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_onnx import FLOAT, message, node, tensor, value_info, write_network
+from torchvision.ops import nms
 
-from hpe_core import boxes
-from hpe_core.errors import InputError
-from hpe_core.io.detector import GREY, Detector, decode, layout_of, letterbox
-from hpe_core.io.images import read_image
+from data.demo.steady import draws
+from hpe_core.common.errors import InputError
+from hpe_core.faces import boxes
+from hpe_core.faces.detector import (
+    GREY,
+    Detector,
+    Placement,
+    boxes_and_scores,
+    layout_of,
+    letterbox,
+    non_maximum_suppression,
+)
+from hpe_core.faces.images import read_image
+from hpe_core.faces.settings import BoxRules
 
 ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get("HPE_REAL", ROOT.parent / "shared" / "real"))
@@ -25,13 +37,18 @@ sides = st.integers(1, 700)
 # --- letterbox ---------------------------------------------------------------------------------
 
 
+def to_network(placement: Placement, bbox_xyxy: np.ndarray) -> np.ndarray:
+    """Boxes (N x 4) in image pixels → in network pixels."""
+    return bbox_xyxy * np.tile(placement.scale_xy, 2) + np.tile(placement.offset_xy, 2)
+
+
 @given(sides, sides, st.sampled_from([(64, 64), (320, 320), (96, 160)]), st.floats(0, 1))
 def test_letterbox_goes_back_exactly_and_keeps_the_aspect(height, width, size_hw, border):
     image = np.zeros((height, width, 3), np.uint8)
     canvas, placement = letterbox(image, size_hw, border)
     assert canvas.shape == (*size_hw, 3)
     whole = np.array([[0, 0, width, height], [-3.5, 0.25, width / 3, height + 9]], dtype=float)
-    placed = placement.to_network(whole)
+    placed = to_network(placement, whole)
     np.testing.assert_allclose(placement.to_image(placed), whole, atol=1e-9)
     x1, y1, x2, y2 = placed[0]
     assert min(x1, y1) >= 0
@@ -53,7 +70,7 @@ def test_letterbox_places_the_pixels_where_it_says(size_wh, border):
     canvas, placement = letterbox(image, (160, 160), border)
     rows, columns = np.nonzero(canvas.min(2) > GREY + 40)
     seen = [[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]]
-    expected = placement.to_network(np.array([[x1, y1, x2, y2]], dtype=float))
+    expected = to_network(placement, np.array([[x1, y1, x2, y2]], dtype=float))
     np.testing.assert_allclose(seen, expected, atol=1.01)
 
 
@@ -66,6 +83,22 @@ def test_letterbox_pads_with_grey_and_the_border_with_the_edge():
     assert (canvas != GREY).any(axis=(1, 2)).sum() == 16 + 2 * 16
     assert placement.offset_xy == (16, 24)
     assert (canvas[8:-8] == 7).all()
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", [True, False], ids=["another file", "the rules' own"])
+def test_a_detector_by_rules_has_all_of_their_settings(tmp_path, other):
+    (tmp_path / "copy.onnx").symlink_to(SHIPPED)
+    rules = BoxRules(
+        source="detector", path=str(SHIPPED), input_px=96, score=0.21, nms_iou=0.34, border=0.5,
+        match_iou=0.3, unmatched="drop", square=True, scale=1.0,
+    )  # fmt: skip
+    path = tmp_path / "copy.onnx" if other else SHIPPED
+    network = Detector.by(rules, path if other else None)
+    assert (network.path, network.size_hw) == (path, (96, 96))
+    assert (network.score, network.nms_iou, network.border) == (0.21, 0.34, 0.5)
 
 
 # --- what the network says -----------------------------------------------------------------------
@@ -93,7 +126,7 @@ def test_decode_against_the_slow_one(layout, classes, min_score):
     scores[7] = 1.0  # exactly the highest threshold
     rows = np.concatenate([geometry, scores], axis=1).astype(np.float32)
     output = rows if layout == "original" else rows.T.copy()
-    bbox_xyxy, score = decode(output, layout, min_score)
+    bbox_xyxy, score = boxes_and_scores(output, layout, min_score)
     assert 1.0 in score
     expected = slow_decode(output, layout, min_score)
     np.testing.assert_allclose(np.column_stack([bbox_xyxy, score]), expected, atol=1e-5)
@@ -126,7 +159,55 @@ def test_scores_that_are_none_are_refused():
     rows = np.zeros((GRID_64, 16), np.float32)
     rows[5, 7] = 41.0  # a landmark's coordinate where a class score is expected
     with pytest.raises(InputError, match=r"face\.onnx.*\[0, 41\]"):
-        decode(rows, "original", 0.3, "face.onnx")
+        boxes_and_scores(rows, "original", 0.3, "face.onnx")
+
+
+# --- non-maximum suppression ---------------------------------------------------------------------
+
+
+def slow_nms(bbox_xyxy, score, max_iou):
+    """Pair by pair: the best of those left stays, and what overlaps it more than max_iou goes."""
+    left, kept = list(range(len(score))), []
+    while left:
+        best = max(left, key=lambda row: (score[row], -row))
+        kept.append(best)
+        left = [row for row in left if row != best and slow_iou(bbox_xyxy, best, row) <= max_iou]
+    return kept
+
+
+def slow_iou(bbox_xyxy, one, other):
+    (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = bbox_xyxy[one], bbox_xyxy[other]
+    width, height = min(ax2, bx2) - max(ax1, bx1), min(ay2, by2) - max(ay1, by1)
+    common = width * height if width > 0 and height > 0 else 0
+    union = (ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - common
+    return common / union if union else 0
+
+
+# Whole numbers from few: many boxes touch, are equal, have no area, or the very IoU asked for.
+corner, extent = st.integers(0, 6), st.integers(0, 4)
+crowded = st.tuples(corner, corner, extent, extent, st.sampled_from([0.3, 0.5, 0.9, 1.0]))
+limits = st.sampled_from([0.0, 0.2, 1 / 3, 0.45, 0.5, 2 / 3, 1.0])
+
+
+@given(st.lists(crowded, max_size=25), limits)
+def test_suppression_with_ties_against_the_slow_one_and_torchvisions(found, max_iou):
+    table = np.array(found, dtype=np.float64).reshape(-1, 5)
+    bbox_xyxy = np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4]], axis=1)
+    kept = non_maximum_suppression(bbox_xyxy, table[:, 4], max_iou)
+    assert kept.tolist() == slow_nms(bbox_xyxy.tolist(), table[:, 4].tolist(), max_iou)
+    theirs = nms(torch.from_numpy(bbox_xyxy), torch.from_numpy(table[:, 4].copy()), max_iou)
+    assert kept.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("max_iou", [0.1, 0.45, 0.9])
+def test_suppression_of_many_boxes_is_torchvisions(max_iou):
+    rng = np.random.default_rng(5)
+    corner_xy, side_wh = rng.uniform(0, 300, (2000, 2)), rng.uniform(5, 80, (2000, 2))
+    bbox_xyxy, score = np.concatenate([corner_xy, corner_xy + side_wh], axis=1), rng.random(2000)
+    kept = non_maximum_suppression(bbox_xyxy, score, max_iou)
+    expected = nms(torch.from_numpy(bbox_xyxy), torch.from_numpy(score), max_iou)
+    assert kept.tolist() == expected.tolist()
+    assert 1 < len(kept) < 2000
 
 
 # --- through ONNX Runtime ------------------------------------------------------------------------
@@ -264,12 +345,12 @@ def test_a_public_detector_finds_real_faces():
 
 @pytest.mark.skipif(not SHIPPED.is_file(), reason=f"{SHIPPED} is not there")
 def test_the_shipped_detector_finds_drawn_faces():
-    from data.detector.scenes import draw_scene
+    from data.detector.scenes import render_scene
 
     detector = Detector(SHIPPED, input_px=320, score=0.3, nms_iou=0.45)
     hits = []
     for seed in range(30):
-        image_bgr, faces = draw_scene(np.random.default_rng([99, seed]), (450, 450), 2)
+        image_bgr, faces = render_scene(draws(99, seed), (450, 450), 2)
         [found] = detector.detect([cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)])
         hits += list(boxes.iou(faces, found.bbox_xyxy).max(1, initial=0) > 0.5)
     assert np.mean(hits) >= 0.95

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_onnx import write_network
 
+from data.demo.steady import draws
 from data.detector import recall, scenes, wider
 from data.detector.yolo_format import from_lines, to_lines, write_example
-from hpe_core.errors import InputError
+from hpe_core.common.errors import InputError
 
 SIZE_WH = (200, 100)
 TAIL = "0 0 0 {} 0 0"  # blur, expression, illumination, invalid, occlusion, pose
@@ -95,12 +96,12 @@ def test_wider_annotations_that_are_damaged(tmp_path, text):
         list(wider.read_annotations(path))
 
 
-def test_scenes_are_the_same_whoever_draws_them():
+def test_scenes_are_the_same_whoever_renders_them():
     size_wh = (160, 120)
     faces = 0
     for seed in range(12):
-        image, boxes_xyxy = scenes.draw_scene(np.random.default_rng(seed), size_wh, 3)
-        again, boxes_again = scenes.draw_scene(np.random.default_rng(seed), size_wh, 3)
+        image, boxes_xyxy = scenes.render_scene(draws(seed), size_wh, 3)
+        again, boxes_again = scenes.render_scene(draws(seed), size_wh, 3)
         np.testing.assert_array_equal(image, again)
         np.testing.assert_array_equal(boxes_xyxy, boxes_again)
         assert image.shape == (120, 160, 3)

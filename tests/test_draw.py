@@ -1,4 +1,4 @@
-"""What is drawn against the geometry of the labels."""
+"""The drawn axes agree with the geometry of the labels."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpe_core.draw import AXIS_COLOURS, axis_vectors, draw_axes, pose_tile
-from hpe_core.geometry import flip_pyr, rotate_pyr, rotation_from_pyr
+from hpe_core.common.geometry import flip_pyr, rotate_pyr, rotation_from_pyr
+from hpe_core.inference.draw import AXIS_COLOURS, axis_vectors, draw_axes, pose_tile
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 SIDE, LENGTH = 201, 80
@@ -74,14 +74,14 @@ def test_every_tip_is_the_projected_column_of_r(pyr_deg):
             np.testing.assert_allclose(tip(image, colour), LENGTH * column[:2], atol=2)
 
 
-def test_the_mirrored_image_has_the_axes_of_the_mirrored_pose():
-    """Mirroring keeps where the chin and the nose point and swaps the head's sides."""
+def test_the_flipped_image_has_the_axes_of_the_flipped_pose():
+    """A flip keeps where the chin and the nose point and swaps the head's sides."""
     x, y, front = axis_vectors([10, 35, 20])
     flipped_x, flipped_y, flipped_front = axis_vectors(flip_pyr([10, 35, 20]))
-    mirror = np.array([-1, 1, 1])
-    np.testing.assert_allclose(flipped_y, mirror * y, atol=1e-12)
-    np.testing.assert_allclose(flipped_front, mirror * front, atol=1e-12)
-    np.testing.assert_allclose(flipped_x, -mirror * x, atol=1e-12)
+    flip = np.array([-1, 1, 1])
+    np.testing.assert_allclose(flipped_y, flip * y, atol=1e-12)
+    np.testing.assert_allclose(flipped_front, flip * front, atol=1e-12)
+    np.testing.assert_allclose(flipped_x, -flip * x, atol=1e-12)
 
 
 def test_the_rotated_image_has_the_axes_of_the_rotated_pose():

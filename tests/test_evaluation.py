@@ -4,13 +4,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpe_core.bootstrap import mean_interval
-from hpe_core.calibration import calibrated, scale_factors
-from hpe_core.errors import InputError
-from hpe_core.evaluation import bands, intervals, risk_curves, summaries, uncertainties
-from hpe_core.metrics import summary
-from hpe_core.predictions import ENTROPY_PYR, ORACLE, PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
-from hpe_core.uncertainty import aurc_gain, coverage, face_uncertainty, rank_correlation
+from hpe_core.common.errors import InputError
+from hpe_core.evaluation.bootstrap import mean_interval
+from hpe_core.evaluation.calibration import calibrated, scale_factors
+from hpe_core.evaluation.columns import (
+    ENTROPY_PYR,
+    ORACLE,
+    PYR,
+    SPREAD_PYR,
+    STD_PYR,
+    TRUE_PYR,
+)
+from hpe_core.evaluation.metrics import angle_errors_deg, face_errors_deg, summary
+from hpe_core.evaluation.summaries import bands, intervals, risk_curves, summaries, uncertainties
+from hpe_core.evaluation.uncertainty import (
+    aurc_gain,
+    face_uncertainty,
+    rank_correlation,
+    std_coverage,
+)
 
 SEEDS = (1, 2)
 NETWORKS = {"base": 1.0, "ensemble": 0.9, "kd-resnet8": 0.8}  # size of the errors
@@ -29,7 +41,8 @@ def made_up(faces: int = 60, std_size: float = 2.0, seed: int = 0) -> pd.DataFra
             columns = [*PYR, *STD_PYR, *SPREAD_PYR, *ENTROPY_PYR, *TRUE_PYR]
             part = pd.DataFrame(np.hstack(values), columns=columns)
             part["face_id"] = [f"X/{row:03d}" for row in range(faces)]
-            parts.append(part.assign(group=part.index // 3, network=name, seed=run))
+            part = part.assign(group=part.index // 3, order="XYZ")
+            parts.append(part.assign(network=name, seed=run))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -39,6 +52,14 @@ def of_run(table: pd.DataFrame, network: str, seed: int) -> pd.DataFrame:
 
 def errors(table: pd.DataFrame) -> np.ndarray:
     return np.abs(table[PYR].to_numpy() - table[TRUE_PYR].to_numpy())
+
+
+def test_errors_wrap_and_a_faces_is_the_mean_of_its_angles():
+    table = made_up(faces=4)
+    shifted = table.assign(yaw=table["yaw"] + 360, roll=table["roll"] - 720)
+    np.testing.assert_allclose(angle_errors_deg(shifted), errors(table), atol=1e-9)
+    by_loop = [errors(table)[row].sum() / 3 for row in range(len(table))]
+    np.testing.assert_allclose(face_errors_deg(shifted), by_loop)
 
 
 def test_summaries_are_means_over_the_seeds():
@@ -93,7 +114,9 @@ def test_uncertainties_are_means_over_the_seeds():
         assert list(own["rank_correlation"].values()) == pytest.approx(expected)
         assert own["aurc_gain"] == pytest.approx(np.mean(gains))
     std = found["base"]["std"]
-    covered = [coverage(errors(r), r[STD_PYR]) for r in (of_run(table, "base", s) for s in SEEDS)]
+    covered = [
+        std_coverage(errors(r), r[STD_PYR]) for r in (of_run(table, "base", s) for s in SEEDS)
+    ]
     assert list(std["coverage"].values()) == pytest.approx(np.mean(covered, axis=0))
     assert std["calibrated"] is True
 
@@ -144,5 +167,5 @@ def test_without_validation_faces_the_std_stays():
 def test_a_run_without_factors_is_named():
     table = made_up(4)
     factors = scale_factors(table).query("network != 'base' or seed != 2")
-    with pytest.raises(InputError, match=r"no calibration factors of .*'base', 2"):
+    with pytest.raises(InputError, match=r"no calibration factors for .*'base', 2"):
         calibrated(table, factors)

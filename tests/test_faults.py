@@ -31,7 +31,7 @@ def test_killed_at_any_moment(project, stage):
     print(name, kill(project, name, 6, random.Random(stage)))
 
 
-@pytest.mark.parametrize("stage", ["train_base", "distill"])
+@pytest.mark.parametrize("stage", ["train_base", "distill", "control"])
 def test_every_epoch_is_saved(project, stage):
     """What a kill may cost; of shards, test_shards.py says so."""
     (name,) = names(project, (stage,))
@@ -45,13 +45,13 @@ def test_one_of_two_processes_dies(project, stage):
     project.check_finished(name, project.run(name))
 
 
-@pytest.mark.parametrize("stage", ["train_base", "distill"])
+@pytest.mark.parametrize("stage", ["train_base", "distill", "control"])
 def test_a_loader_dies(project, stage):
     (name,) = names(project, (stage,))
     saves = [at for at, (event, _) in enumerate(project.whole[name].events) if event == "os.rename"]
     run = project.run(name, Fault(kill_at=saves[1], loader=True), keep=True)
-    project.check_refused(name, run, "a process that draws its views has died", 1)
-    assert run.last_line.endswith(" is saved, the next run goes on from there")
+    project.check_refused(name, run, "a process that prepares training views has died", 1)
+    assert run.last_line.endswith(" is saved; the next run continues from there")
     project.check_finished(name, project.run(name))
 
 

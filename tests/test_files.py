@@ -1,6 +1,6 @@
 """Files appear whole, or not at all."""
 
-from hpe_core.io.files import write_json
+from hpe_core.common.files import write_json
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):

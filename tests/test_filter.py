@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from hpe_core.errors import InputError
-from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS, read_table, write_table
-from hpe_core.splits import groups_of, hold_out
+from hpe_core.common.errors import InputError
+from hpe_core.common.table_files import BOX_COLUMNS, INDEX_COLUMNS, PYR, read_table, write_table
+from hpe_core.corpora.splits import groups_of, hold_out
 from pipeline import filter_faces
 
 TEXT = {"dataset": "AFLW", "box_source": "detected"}
@@ -20,7 +20,9 @@ def face(face_id: str, **values: object) -> dict[str, object]:
         c: "" if kind == "str" else 0.0 for c, kind in {**INDEX_COLUMNS, **BOX_COLUMNS}.items()
     }
     box = {"det_x1": 0.0, "det_y1": 0.0, "det_x2": 50.0, "det_y2": 50.0}
-    return {**empty, **TEXT, "face_id": face_id, "image": f"{face_id}.jpg", **box, **values}
+    published = {f"published_{angle}": values.get(angle, 0.0) for angle in PYR}
+    named = {**TEXT, "face_id": face_id, "image": f"{face_id}.jpg"}
+    return {**empty, **named, **box, **published, **values}
 
 
 def run(tmp_path, rows, reference=None, lost="", **rules):
@@ -56,6 +58,18 @@ def test_the_rule_of_99_degrees(tmp_path, pose, kept):
     faces, counts = run(tmp_path, rows)
     assert ("b" in faces.index) == kept
     assert counts["dropped"]["angle_over_limit"] == (not kept)
+
+
+def test_published_angles_decide_and_ours_beyond_the_limit_are_counted(tmp_path):
+    rows = [
+        face("kept", roll=101.6, published_roll=16.3),
+        face("dropped", yaw=98.0, published_yaw=99.5),
+        face("small", det_x2=9.0, yaw=100.0, published_yaw=0.0),
+    ]
+    faces, counts = run(tmp_path, rows)
+    assert faces.index.tolist() == ["kept"]
+    assert counts["dropped"]["angle_over_limit"] == 1
+    assert counts["beyond_limit"] == 1  # of the faces that are kept
 
 
 def test_every_reason_is_counted_once(tmp_path):
@@ -120,7 +134,7 @@ def test_a_photograph_whose_reference_label_is_lost_does_not_train(
         face("b", image="0/image3.jpg", split=published),
         face("c", image="2/image3.jpg", split=published),
     ]
-    lost = "image3.jpg,no whole MATLAB 5 file\nimage4.mat,no image4.jpg\n"
+    lost = "image3.jpg,no complete MATLAB 5 file\nimage4.mat,no image4.jpg\n"
     rules = {"lost": lost, "strict_split": strict}
     faces, counts = run(tmp_path, rows, [reference("image9", 0.0)], **rules)
     assert counts["dropped"]["excluded_by_split"] == dropped

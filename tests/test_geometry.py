@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
-from hpe_core import geometry as g
-from hpe_core.labels import pyr_from_aflw, pyr_from_biwi, pyr_from_pose_para
+from hpe_core.common import geometry as g
+from hpe_core.corpora.labels import pyr_from_biwi, pyr_from_pose_para, yxz_from_aflw
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 LABELS = GOLDEN["labels"]
@@ -46,13 +47,57 @@ def test_golden_rotation_on_screen(case):
         pytest.param(
             pyr_from_pose_para, LABELS["300W_LP_and_AFLW2000"], "pose_para_rad", id="Pose_Para"
         ),
-        pytest.param(pyr_from_aflw, LABELS["AFLW"], "pitch_yaw_roll_rad", id="FacePose"),
+        pytest.param(
+            lambda label: g.pyr_from_yxz(yxz_from_aflw(label)),
+            LABELS["AFLW"],
+            "pitch_yaw_roll_rad",
+            id="FacePose",
+        ),
         pytest.param(pyr_from_biwi, LABELS["BIWI"], "R_rows", id="pose.txt"),
     ],
 )
 def test_golden_labels_one_and_many(convert, label, key):
     np.testing.assert_allclose(convert(label[key]), label["pyr_deg"], atol=1e-6)
     np.testing.assert_allclose(convert([label[key]] * 3), [label["pyr_deg"]] * 3, atol=1e-6)
+
+
+def test_golden_published_angles_of_aflw():
+    label = LABELS["AFLW"]
+    published = yxz_from_aflw(label["pitch_yaw_roll_rad"])
+    np.testing.assert_allclose(published, label["yxz_deg"], atol=1e-8)
+    np.testing.assert_allclose(g.yxz_from_pyr(label["pyr_deg"]), label["yxz_deg"], atol=1e-6)
+
+
+@given(any_pyr)
+def test_yxz_is_yaw_then_pitch_then_roll(yxz_deg):
+    about_x, about_y, about_z = g.rotation_from_pyr(np.diag(yxz_deg))
+    rotation = about_y @ about_x @ about_z
+    ours = g.pyr_from_yxz(yxz_deg)
+    np.testing.assert_allclose(g.rotation_from_pyr(ours), rotation, atol=1e-6)
+    reference = Rotation.from_euler("YXZ", np.array(yxz_deg)[[1, 0, 2]], degrees=True)
+    np.testing.assert_allclose(rotation, reference.as_matrix(), atol=1e-9)
+
+
+within_theta = st.tuples(*[st.floats(-99, 99)] * 3)
+
+
+@given(within_theta)
+@example((96.0, 1.0, 99.0))  # at the limit itself
+@example((99.0, -99.0, -99.0))
+def test_published_angles_come_back_from_ours(yxz_deg):
+    ours = g.pyr_from_yxz(yxz_deg)
+    near = g.yxz_from_pyr(ours, near_yxz_deg=yxz_deg)
+    locked = abs(abs(yxz_deg[0]) - 90) < 0.01 or abs(abs(ours[1]) - 90) < 0.01
+    if not locked:
+        np.testing.assert_allclose(near, yxz_deg, atol=1e-4)
+    if not locked and min(map(abs, yxz_deg)) < 81:  # else the other branch is within ±99°, too
+        np.testing.assert_allclose(g.yxz_from_pyr(ours), yxz_deg, atol=1e-4)
+
+
+@given(angle, st.floats(-80, 80))
+def test_one_angle_alone_is_the_same_in_both_orders(yaw, pitch):
+    for pyr_deg in ([0, yaw, 0], [pitch, 0, 0], [0, 0, yaw]):
+        np.testing.assert_allclose(g.pyr_from_yxz(pyr_deg), pyr_deg, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -162,16 +207,16 @@ def test_rotating_there_and_back(pyr_deg, phi_deg):
 
 
 @given(any_pyr, st.floats(-15, 15))
-def test_mirror_of_the_rotated_is_the_counter_rotated_mirror(pyr_deg, phi_deg):
+def test_the_flipped_rotated_pose_is_the_counter_rotated_flipped_one(pyr_deg, phi_deg):
     one = g.flip_pyr(g.rotate_pyr(pyr_deg, phi_deg))
     other = g.rotate_pyr(g.flip_pyr(pyr_deg), -phi_deg)
     assert g.geodesic_deg(one, other) < 1e-4
 
 
 @given(any_pyr)
-def test_flip_mirrors_the_matrix(pyr_deg):
-    mirror = np.diag([-1.0, 1.0, 1.0])
-    expected = mirror @ g.rotation_from_pyr(pyr_deg) @ mirror
+def test_a_flip_of_the_matrix(pyr_deg):
+    flip = np.diag([-1.0, 1.0, 1.0])
+    expected = flip @ g.rotation_from_pyr(pyr_deg) @ flip
     np.testing.assert_allclose(g.rotation_from_pyr(g.flip_pyr(pyr_deg)), expected, atol=1e-12)
 
 
@@ -211,7 +256,7 @@ def test_geodesic_is_a_symmetric_distance(a, b):
         pytest.param([10, 120, 5], [190, 60, 185], 0, id="two-branches-of-one-pose"),
     ],
 )
-def test_geodesic_of_known_turns(a, b, expected):
+def test_geodesic_of_known_rotations(a, b, expected):
     assert g.geodesic_deg(a, b) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 

@@ -23,7 +23,7 @@ from tiny_corpora import (
     write_pair,
 )
 
-from hpe_core.geometry import rotation_from_pyr
+from hpe_core.common.geometry import rotation_from_pyr
 
 __all__ = ["run"]  # a fixture
 
@@ -119,8 +119,9 @@ def test_params(run, tmp_path, make: Spoil, expected):
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text())
     make(path)
-    checked = tmp_path / "out" / "checked"
-    ended = run("check", heavy=expected.heavy, params=path, checked=checked)
+    checked, crop_format = tmp_path / "out" / "checked", tmp_path / "out" / "format.json"
+    options = {"params": path, "checked": checked, "crop_format": crop_format}
+    ended = run("check", heavy=expected.heavy, **options)
     check_end(ended, expected, pd.DataFrame())
     assert not (tmp_path / "executed").exists()
-    assert checked.exists() == (expected.end != "error")
+    assert checked.exists() == crop_format.exists() == (expected.end != "error")

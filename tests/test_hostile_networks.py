@@ -13,11 +13,9 @@ from PIL import Image
 from test_redetect import RULES
 from tiny_corpora import write_image
 
-from hpe_core.io.tables import BOX_COLUMNS, DETECTED_BOX, INDEX_COLUMNS, write_table
+from hpe_core.common.table_files import BOX_COLUMNS, DETECTED_BOX, INDEX_COLUMNS, write_table
 
 __all__ = ["run"]  # a fixture
-
-COMPUTE = {"device": "cpu", "workers": 0, "infer_batch": 8}
 
 
 # --- published boxes and detectors, through `redetect`
@@ -89,8 +87,8 @@ def test_foreign_network(run, tmp_path, make: Spoil, expected):
     ended = run(
         "imported", params=tmp_path / "params.yaml", imported="foreign", folder=tmp_path / "AFLW",
         faces=tmp_path / "faces.parquet", network=tmp_path / "foreign.pth",
-        metrics=tmp_path / "out" / "m.json",
+        predictions=tmp_path / "out" / "p.parquet",
     )  # fmt: skip
     check_end(ended, expected, pd.DataFrame())
     assert not (tmp_path / "executed").exists()
-    assert (tmp_path / "out" / "m.json").exists() == (expected.end != "error")
+    assert (tmp_path / "out" / "p.parquet").exists() == (expected.end != "error")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpe_core.errors import InputError
-from hpe_core.io.images import MAX_PIXELS, UnreadableImageError, check_image, read_image
+from hpe_core.common.errors import InputError, UnreadableImageError
+from hpe_core.faces.images import MAX_PIXELS, check_image, read_image
 
 Y, X = np.mgrid[:40, :60]
 RGB = np.stack([4 * X, 4 * Y, 200 + 0 * X], -1).astype(np.uint8)

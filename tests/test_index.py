@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from tiny_corpora import write_300w_lp, write_aflw2000, write_image
 
-from hpe_core.io.tables import INDEX_COLUMNS
+from hpe_core.common import stage
+from hpe_core.common.table_files import INDEX_COLUMNS
 from pipeline import index
 
 ROOT = Path(__file__).parents[1]
@@ -91,11 +92,9 @@ def test_the_stage_starts_without_torch_and_scipy():
 
 
 def test_a_defect_of_ours_keeps_its_traceback(monkeypatch):
-    from pipeline import _cli
-
-    def broken(**_: object) -> None:
+    def broken(*, folder: Path) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr(sys, "argv", ["index", *map(str, options(Path("a"), Path("b")))])
+    monkeypatch.setattr(sys, "argv", ["index", "--folder", "a"])
     with pytest.raises(KeyError):
-        _cli.run(broken, index.parser())
+        stage.run(broken)

@@ -17,18 +17,20 @@ import yaml
 from flips import DETECTED, OUTSIDE, sort_flips
 from tiny_onnx import write_network
 
-from hpe_core.bins import BinSpec
-from hpe_core.io.checkpoints import load_network, save_network
-from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
-from hpe_core.io.detector import Detector
-from hpe_core.io.files import read_json, sha256, write_json
-from hpe_core.io.shards import in_shards
-from hpe_core.io.state import SavedState
-from hpe_core.io.tables import read_csv, read_table, write_csv, write_table
-from hpe_core.io.targets import Targets, TargetsOrigin, read_sweep, write_sweep, write_targets
-from hpe_core.io.work import Work
-from hpe_core.networks import StudentNet
-from hpe_core.training import seeded
+from hpe_core.common.files import read_json, sha256, write_json
+from hpe_core.common.table_files import read_csv, read_table, write_csv, write_table
+from hpe_core.crops.settings import CropFormat
+from hpe_core.crops.store import Crops, encode, write_crops
+from hpe_core.faces.detector import Detector
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import load_network, save_network
+from hpe_core.networks.model import StudentNet
+from hpe_core.teacher.sweeps import SweptAngles, read_sweep, write_sweep
+from hpe_core.teacher.targets import Targets, TargetsOrigin, write_targets
+from hpe_core.training.loop import seeded
+from hpe_core.training.state import SavedState
+from hpe_core.work.resume import Work
+from hpe_core.work.shards import in_shards
 
 FLIPS = 200
 FACES = 5
@@ -40,6 +42,7 @@ def faces() -> pd.DataFrame:
     table["face_id"] = [f"AFLW/image0000{i}.jpg/{i}é" for i in range(FACES)]
     table["det_score"] = [0.5, np.nan, 0.75, 1.0, np.nan]
     table["split"] = ["train", "test", "", "train", "test"]
+    table["order"] = "XYZ"
     return table.assign(validation=table.index % 3 == 1, group=[f"P{i // 2}" for i in range(FACES)])
 
 
@@ -66,8 +69,8 @@ def targets(folder: Path) -> Path:
     rng = np.random.default_rng(3)
     origin = TargetsOrigin(
         K=15, d=5, S=49, bin_deg=9.0, theta_deg=99.0, n_bins=22, precision="32-true",
-        base_sha256="b" * 64, crops_sha256="c" * 64, turns_deg=[-10.0, 10.0], flip=False, views=2,
-        rotate_deg=15.0,
+        base_sha256="b" * 64, crops_sha256="c" * 64, rotations_deg=[-10.0, 10.0], flip=False,
+        views=2, rotate_deg=15.0,
     )  # fmt: skip
     probs = rng.dirichlet(np.ones(22), (2 * FACES, 3)).astype(np.float32)
     pyr_deg, std_deg = rng.normal(size=(2, 2 * FACES, 3)).astype(np.float32)
@@ -79,7 +82,7 @@ def targets(folder: Path) -> Path:
 
 def all_targets(path: Path) -> Any:
     cached = Targets(path)
-    columns = [cached.face_id, cached.phi_deg, cached.pyr_deg, cached.std_deg]
+    columns = [cached.face_id, cached.phi_deg, cached.pyr_deg]
     return columns, cached.origin, [cached[row, v] for row in range(FACES) for v in range(2)]
 
 
@@ -90,7 +93,9 @@ def sweep(folder: Path) -> Path:
     rng = np.random.default_rng(4)
     offsets = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2)
     angles_deg = rng.normal(size=(FACES, 9, 3)).astype(np.float32)
-    write_sweep(folder / "s.h5", faces()["face_id"].tolist(), offsets, angles_deg, SWEPT)
+    write_sweep(
+        folder / "s.h5", SweptAngles(faces()["face_id"].tolist(), offsets, angles_deg), SWEPT
+    )
     return folder / "s.h5"
 
 
@@ -181,7 +186,7 @@ KINDS = [
     pytest.param(sweep, lambda p: read_sweep(p, SWEPT), "run sweep again", id="sweep"),
     pytest.param(table, read_table, "run the stage that", id="parquet"),
     pytest.param(network, all_weights, "run the stage that trains it", id="safetensors"),
-    pytest.param(detector, detected, "export it again", id="onnx"),
+    pytest.param(detector, detected, "export the file again", id="onnx"),
     pytest.param(
         metrics, read_json, "run `dvc repro --force --single-item evaluate@p1-BIWI`", id="json"
     ),

@@ -1,15 +1,17 @@
 """Jittered views against jittered boxes cut out of the image, and the margin that they take."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shifted_box import shift_box
 
-from hpe_core.boxes import scale, shift_box
-from hpe_core.cropping import enlarged_crop
-from hpe_core.jitter import (
-    SCALE,
-    SHIFT,
+from hpe_core.crops.window import enlarged_crop
+from hpe_core.evaluation.columns import PYR, SCALE, SHIFT, TRUE_PYR
+from hpe_core.evaluation.jitter import jitter_errors
+from hpe_core.faces.boxes import scale
+from hpe_core.prediction.jitter import (
     BoxJitter,
     JitteredCrops,
     box_jitters,
@@ -145,11 +147,12 @@ class Faces:
 
 
 def test_jittered_crops_are_the_views_of_one_face_after_the_other():
-    views = JitteredCrops(Faces(), JITTERS, SIZE_HW, margin=K)
-    assert views.pyr_deg.shape == (2 * len(JITTERS), 3)
-    for face in range(2):
-        for place, jitter in enumerate(JITTERS):
-            row = face * len(JITTERS) + place
+    chosen = np.array([1, 0])
+    views = JitteredCrops(Faces(), chosen, JITTERS, SIZE_HW, margin=K)
+    assert len(views) == len(views.pyr_deg) == 2 * len(JITTERS)
+    for place, face in enumerate(chosen.tolist()):
+        for number, jitter in enumerate(JITTERS):
+            row = place * len(JITTERS) + number
             expected = jittered_view(Faces()[face], jitter, SIZE_HW, K)
             np.testing.assert_array_equal(views[row], expected)
             np.testing.assert_array_equal(views.pyr_deg[row], Faces.pyr_deg[face])
@@ -165,3 +168,36 @@ def test_the_ensembles_offsets_are_slices_of_the_view():
     alone = enlarged_crop(smooth_image(), box, SIZE_HW, 0, "replicate")
     window = view[K + dy :, K + dx :][:h, :w]
     assert np.abs(window.astype(int) - alone).max() <= 2
+
+
+def said_of_views(off_deg: np.ndarray, network: str, seed: int) -> pd.DataFrame:
+    """Predictions of three faces' views, off by so many degrees (a number per jitter)."""
+    views = JitteredCrops(Faces(), np.array([1, 0, 1]), JITTERS, SIZE_HW, margin=K)
+    faces = pd.DataFrame({"face_id": ["a", "b"]})
+    faces[TRUE_PYR] = Faces.pyr_deg
+    table = views.described(faces).assign(network=network, seed=seed)
+    np.testing.assert_array_equal(table[TRUE_PYR], views.pyr_deg)
+    table[PYR] = views.pyr_deg + np.tile(off_deg, 3)[:, None] * [1, -1, 1]
+    return table
+
+
+def test_the_errors_of_a_jitter_are_those_of_its_views():
+    """Jitter j is off by j degrees in each angle of every face."""
+    table = jitter_errors(said_of_views(np.arange(len(JITTERS)), "base", 1))
+    np.testing.assert_allclose(table["mae"], np.arange(len(JITTERS)))
+    found = list(zip(table["kind"], table["direction"], table["level"], strict=True))
+    assert found == [(j.kind, j.direction, j.level) for j in JITTERS]
+    assert set(table["faces"]) == {3}
+
+
+def test_seeds_are_averaged_and_networks_keep_their_order():
+    runs = {("b", 1): 1.0, ("a", 1): 4.0, ("b", 2): 5.0}
+    parts = [
+        said_of_views(np.full(len(JITTERS), off), network, seed)
+        for (network, seed), off in runs.items()
+    ]
+    found = jitter_errors(pd.concat(parts))
+    means = found.groupby("network", sort=False)["mae"].unique()
+    assert means.index.tolist() == ["b", "a"]
+    assert [value.tolist() for value in means] == [[3.0], [4.0]]
+    assert set(found["faces"]) == {3}

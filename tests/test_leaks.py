@@ -10,9 +10,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from hpe_core.errors import InputError
-from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS, write_table
-from hpe_core.leaks import COLUMNS, count_shared, find_shared, in_words, shared_table
+from hpe_core.common.errors import InputError
+from hpe_core.common.table_files import BOX_COLUMNS, INDEX_COLUMNS, write_table
+from hpe_core.corpora.leaks import (
+    SHARED_COLUMNS,
+    count_shared,
+    find_shared,
+    in_words,
+    shared_table,
+)
 from pipeline import leaks
 
 NONE = {"shared": 0, "training_faces": 0, "test_faces": 0}
@@ -45,7 +51,9 @@ def drawn(seed: int, dataset: str = "AFLW") -> pd.DataFrame:
 
 def test_nothing_in_common_is_none():
     found = find_shared(faces(("a.jpg", "x", "F1")), faces(("b.jpg", "y", "F2")))
-    assert {kind: list(table) for kind, table in found.items()} == dict.fromkeys(found, COLUMNS)
+    assert {kind: list(table) for kind, table in found.items()} == dict.fromkeys(
+        found, SHARED_COLUMNS
+    )
     assert {kind: count_shared(table) for kind, table in found.items()} == {
         "photograph": NONE, "subject": NONE,
     }  # fmt: skip
@@ -106,11 +114,11 @@ def test_neither_the_order_of_the_rows_nor_that_of_the_sets_matters(seed):
     found = find_shared(training, test)
     shuffled = find_shared(training.sample(frac=1, random_state=1), test[::-1])
     exchanged = find_shared(test, training)
-    swap = dict(zip(COLUMNS, np.array(COLUMNS)[[1, 0, 3, 2]], strict=True))
+    swap = dict(zip(SHARED_COLUMNS, np.array(SHARED_COLUMNS)[[1, 0, 3, 2]], strict=True))
     for kind, table in found.items():
         pd.testing.assert_frame_equal(shuffled[kind], table)
-        back = exchanged[kind].rename(columns=swap)[COLUMNS]
-        back = back.sort_values(COLUMNS, ignore_index=True)
+        back = exchanged[kind].rename(columns=swap)[SHARED_COLUMNS]
+        back = back.sort_values(SHARED_COLUMNS, ignore_index=True)
         pd.testing.assert_frame_equal(back, table)
 
 

@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_project import ROOT
 
-from hpe_core.bins import BinSpec, flip_probs
-from hpe_core.geometry import flip_pyr
-from hpe_core.losses import base_loss, cross_entropy, distillation_loss, kl_divergence
+from hpe_core.common.geometry import flip_pyr
+from hpe_core.common.settings import load
+from hpe_core.networks.bins import BinSpec, flip_probs
+from hpe_core.networks.model import BaseNet
+from hpe_core.training.losses import base_loss, cross_entropy, distillation_loss, kl_divergence
+from hpe_core.training.settings import REGRESSION_UNIT_DEG, Base
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "golden.json").read_text())["kd_loss"]
@@ -115,6 +119,53 @@ def test_base_loss_is_the_mean_of_its_terms():
     np.testing.assert_allclose(base_loss(heads, regression, pyr_deg, specs), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("unit", "mae"),
+    [("degrees", 3.0), ("radians", 3.0 * np.pi / 180), ("theta", 3.0 / 99), ("none", None)],
+)
+def test_the_unit_of_the_regression_term(unit, mae):
+    logits, _, pyr_deg = random_inputs(5, SPEC)
+    regression = None if unit == "none" else pyr_deg + torch.tensor([3.0, -6.0, 0.0])
+    cross = slow_cross_entropy(logits.numpy(), pyr_deg.numpy(), SPEC)
+    expected = cross if mae is None else (cross + mae) / 2
+    found = base_loss([logits], regression, pyr_deg, [SPEC], 0.0, REGRESSION_UNIT_DEG[unit])
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def pulls_on_the_features(base: Base) -> list[float]:
+    """How strongly each term of loss (4) pulls on the features at the start: norms of gradients."""
+    torch.manual_seed(0)
+    specs, regresses = [BinSpec(width) for width in base.bins_deg], base.regression != "none"
+    net = BaseNet(base.backbone, specs, regression=regresses)
+    features = torch.randn(256, net.encoder_net.features).abs().requires_grad_()
+    net.encoder_net = torch.nn.Identity()
+    pyr_deg = torch.randn(256, 3) * torch.tensor([15.0, 35.0, 12.0])
+    heads, regression = net.all_heads(features)
+    losses = [
+        base_loss([head], None, pyr_deg, [spec], base.label_std_deg)
+        for head, spec in zip(heads, net.specs, strict=True)
+    ]
+    if regression is not None:
+        unit = REGRESSION_UNIT_DEG[base.regression]
+        both = base_loss(heads[:1], regression, pyr_deg, specs[:1], base.label_std_deg, unit)
+        losses.append(2 * both - losses[0])
+    grads = [torch.autograd.grad(loss.mean(), features, retain_graph=True)[0] for loss in losses]
+    return [float(grad.norm()) for grad in grads]
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *ROOT.glob("pipeline/profiles/*.yaml")])
+def test_no_head_pulls_ten_times_as_hard_as_another(path):
+    """A regression term in degrees pulls 30 times as hard as the head of 1°, unnoticed for long."""
+    pulls = pulls_on_the_features(load(path, "base", Base))
+    assert max(pulls) < 10 * min(pulls)
+
+
+def test_a_regression_term_in_degrees_would_be_noticed():
+    base = load(ROOT / "pipeline/profiles/paper.yaml", "base", Base)
+    pulls = pulls_on_the_features(base.model_copy(update={"regression": "degrees"}))
+    assert pulls[-1] > 20 * pulls[0]
+
+
 def test_base_loss_needs_a_spec_for_every_head():
     logits, _, pyr_deg = random_inputs(2, SPEC)
     with pytest.raises(ValueError, match="shorter"):
@@ -189,12 +240,12 @@ def test_the_gradient_of_the_distillation_loss_is_the_formula():
     torch.testing.assert_close(logits.grad, (0.05 * (student - onehot) + student - probs) / 2)
 
 
-def test_the_mirrored_face_has_the_same_loss():
-    """Bins are symmetric, so mirroring logits, targets and labels changes nothing."""
+def test_the_flipped_face_has_the_same_loss():
+    """Bins are symmetric, so flipping logits, targets and labels changes nothing."""
     logits, probs, pyr_deg = random_inputs(4, SPEC)
     flipped = torch.from_numpy(flip_pyr(pyr_deg.numpy()))
-    mirrored = distillation_loss(flip_probs(logits), flip_probs(probs), flipped, SPEC, 0.05)
-    torch.testing.assert_close(mirrored, distillation_loss(logits, probs, pyr_deg, SPEC, 0.05))
+    loss = distillation_loss(flip_probs(logits), flip_probs(probs), flipped, SPEC, 0.05)
+    torch.testing.assert_close(loss, distillation_loss(logits, probs, pyr_deg, SPEC, 0.05))
 
 
 @pytest.mark.parametrize("scale", [1e3, -1e3])

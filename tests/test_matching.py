@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpe_core import boxes
-from hpe_core.matching import match, match_by_iou, match_by_position, why_unmatched
+from hpe_core.faces import boxes
+from hpe_core.faces.matching import match, match_by_iou, match_by_position, why_unmatched
 
 SIZE_WH = (640, 480)
 NO_BOX = [np.nan] * 4
@@ -107,4 +107,4 @@ def test_reason_of_the_face_that_lost_its_detection():
     found = np.array([LEFT], dtype=float)
     faces = np.array([LEFT, LEFT], dtype=float)
     index, _ = match(faces, found, [0.9], SIZE_WH, 0.3)
-    assert why_unmatched(index, faces, found, 0.3) == ["", "its detection is another face's"]
+    assert why_unmatched(index, faces, found, 0.3) == ["", "its detection belongs to another face"]

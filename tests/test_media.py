@@ -1,12 +1,12 @@
-"""Images and videos in, drawn ones out: all of them, in order, whole, or named."""
+"""Images and videos are read completely and in order, and written whole; or errors name them."""
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from hpe_core.errors import InputError, UnreadableFileError
-from hpe_core.io import media
+from hpe_core.common.errors import InputError, UnreadableFileError
+from hpe_core.inference import media
 
 
 def grey(level: int, size_hw=(48, 64)) -> np.ndarray:
@@ -60,9 +60,9 @@ def test_odd_sides_lose_a_row_and_a_column_and_nothing_else(tmp_path):
     assert np.abs(frames[0].pixels.astype(int) - ramp[:48, :64]).max() < 12
 
 
-def test_what_is_no_video_is_named_by_us_alone(tmp_path, capfd):
+def test_only_our_error_names_what_is_no_video(tmp_path, capfd):
     (tmp_path / "v.mp4").write_bytes(b"x" * 1000)
-    with pytest.raises(UnreadableFileError, match=r"v\.mp4: no video, or none that"):
+    with pytest.raises(UnreadableFileError, match=r"v\.mp4: no video that"):
         media.open_video(tmp_path / "v.mp4")
     with pytest.raises(UnreadableFileError, match=r"absent\.mp4: no such file"):
         media.open_video(tmp_path / "absent.mp4")
@@ -87,7 +87,7 @@ def test_a_video_that_is_cut_off_gives_its_frames_and_is_named(tmp_path):
 
 
 def test_no_camera_is_one_line(capfd):
-    with pytest.raises(InputError, match="camera 97: OpenCV finds none"):
+    with pytest.raises(InputError, match="camera 97: OpenCV cannot open it"):
         media.open_camera(97)
     assert capfd.readouterr() == ("", "")
 

@@ -4,14 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from hpe_core.geometry import rotation_from_pyr
-from hpe_core.metrics import (
+from hpe_core.common.geometry import pyr_from_yxz, rotation_from_pyr
+from hpe_core.evaluation.metrics import (
     absolute_error_deg,
     mae_by_yaw,
     mae_deg,
     mean_of,
     over_runs,
+    published_errors_deg,
     summary,
 )
 
@@ -82,6 +84,32 @@ def test_summary_equals_loops():
     assert found["mae"] == pytest.approx(expected.mean(), rel=1e-12)
     assert found["geodesic"] == pytest.approx(np.mean(geodesic), rel=1e-9)
     assert found["faces"] == 50
+
+
+def test_errors_as_published_are_those_of_the_corpus_own_order():
+    """By SciPy, face by face: of AFLW's faces in Y-X-Z, of the others as they are."""
+    predicted, truth = poses(40)
+    truth = np.clip(truth, -80, 80)
+    order = ["YXZ", "XYZ"] * 20
+    expected = np.abs(predicted - truth)
+    for row in range(0, 40, 2):
+        both = Rotation.from_euler("XYZ", [predicted[row], truth[row]], degrees=True)
+        yaw, pitch, roll = both.as_euler("YXZ", degrees=True).T
+        apart = np.diff([pitch, yaw, roll])[:, 0]
+        expected[row] = np.abs((apart + 180) % 360 - 180)
+    found = summary(predicted, truth, order)
+    assert list(found["published"].values())[:3] == pytest.approx(expected.mean(0).tolist())
+    assert found["published"]["mae"] == pytest.approx(expected.mean())
+    plain = summary(predicted, truth)
+    assert {key: value for key, value in found.items() if key != "published"} == plain
+    assert summary(predicted, truth, ["XYZ"] * 40) == plain
+
+
+def test_a_prediction_beyond_a_pitch_of_90_is_near_its_label_as_published():
+    published = np.array([[92.0, 3.0, -4.0], [88.0, 3.0, -4.0]])  # across the end of the branch
+    predicted, label = pyr_from_yxz(published)
+    (error,) = published_errors_deg([predicted], [label], ["YXZ"])
+    assert error == pytest.approx([4, 0, 0], abs=1e-6)
 
 
 def test_geodesic_sees_one_rotation_where_angles_see_two():

@@ -6,17 +6,17 @@ import safetensors.torch
 import torch
 from torchvision import models
 
-from hpe_core.bins import BinSpec
-from hpe_core.errors import InputError
-from hpe_core.io.checkpoints import (
+from hpe_core.common.errors import InputError
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import (
     load_network,
     load_pretrained,
     load_published,
     save_network,
     save_published,
 )
-from hpe_core.networks import BACKBONES, BaseNet, StudentNet, folded, normalize
-from hpe_core.training import seeded
+from hpe_core.networks.model import BACKBONES, BaseNet, StudentNet, folded, normalize
+from hpe_core.training.loop import seeded
 
 TORCHVISION = [name for name in BACKBONES if name in models.list_models()]
 
@@ -91,9 +91,21 @@ def test_normalize_is_imagenets():
     torch.testing.assert_close(normalize(pixel).flatten(), expected)
 
 
-@pytest.mark.parametrize("kind", ["base", "student"])
-def test_save_and_load_give_the_same_network_and_bytes(tmp_path, kind):
-    net = student() if kind == "student" else BaseNet("resnet10", [BinSpec(3.0), BinSpec(9.0)])
+BINS = [BinSpec(3.0), BinSpec(9.0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "build"),
+    [
+        pytest.param("base", lambda: BaseNet("resnet10", BINS), id="base"),
+        pytest.param(
+            "base", lambda: BaseNet("resnet10", BINS, regression=False), id="without regression"
+        ),
+        pytest.param("student", lambda: student(), id="student"),
+    ],
+)
+def test_save_and_load_give_the_same_network_and_bytes(tmp_path, kind, build):
+    net = build()
     for name in ("a", "b"):
         save_network(net, tmp_path / name, "resnet10", (32, 40), {"weights": "none"})
     loaded, metadata = load_network(tmp_path / "a")
@@ -102,6 +114,7 @@ def test_save_and_load_give_the_same_network_and_bytes(tmp_path, kind):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert metadata["size_hw"] == [32, 40]
     assert metadata["kind"] == kind
+    assert loaded.state_dict().keys() == net.state_dict().keys()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from PIL import Image
 from test_cli_export import hpe, save
 from test_predictor import BOXES, CROP, student
 
-from hpe_core.boxes import scale, square
+from hpe_core.faces.boxes import scale, square
 from hpe_core.predictor import HeadPose
 from tests.graph import ROOT
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from hpe_core.errors import InputError
-from hpe_core.io.detector import Detector
-from hpe_core.io.files import check_sha256_beside, read_json, sha256
-from hpe_core.io.origin import again, recorded_bytes
-from hpe_core.io.published import read_published
-from hpe_core.io.tables import read_csv, read_table
+from hpe_core.common.dvc_lock import how_to_remake, recorded_bytes
+from hpe_core.common.errors import InputError
+from hpe_core.common.files import check_sha256_beside, read_json, sha256
+from hpe_core.common.table_files import read_csv, read_table
+from hpe_core.faces.detector import Detector
+from hpe_core.faces.published_boxes import read_published_boxes
 
 
 def record(folder, **stages):
@@ -63,7 +63,7 @@ def test_a_file_without_a_record_is_read_as_it_is(metrics):
     other = metrics.with_name("mine.json")
     other.write_text("1")
     assert recorded_bytes(other) == b"1"
-    assert again(other, "evaluate") == "run evaluate again"
+    assert how_to_remake(other, "evaluate") == "run evaluate again"
 
 
 def test_the_nearest_record_counts(metrics, tmp_path):
@@ -73,13 +73,13 @@ def test_the_nearest_record_counts(metrics, tmp_path):
     (copy / "metrics/x.json").write_text('{"mae": 1.0}')
     record(copy, elsewhere="metrics/x.json")
     assert read_json(copy / "metrics/x.json") == {"mae": 1.0}
-    assert again(copy / "metrics/x.json").endswith("elsewhere`")
+    assert how_to_remake(copy / "metrics/x.json").endswith("elsewhere`")
 
 
 @pytest.mark.parametrize("text", ["<<<<<<< HEAD\na: b\n", "stages: [1]\n", "{}"], ids=str)
 def test_a_record_that_cannot_be_read_is_named(metrics, tmp_path, text):
     (tmp_path / "dvc.lock").write_text(text)
-    with pytest.raises(InputError, match=r"dvc\.lock: not as DVC writes it"):
+    with pytest.raises(InputError, match=r"dvc\.lock: not a valid dvc.lock"):
         read_json(metrics)
 
 
@@ -109,7 +109,7 @@ def damaged_input(folder, name):
     "read",
     [
         pytest.param(lambda p: Detector(p, input_px=64, score=0.5, nms_iou=0.5), id="detector"),
-        pytest.param(read_published, id="published boxes"),
+        pytest.param(read_published_boxes, id="published boxes"),
     ],
 )
 def test_an_input_must_have_the_sha256_beside_it(tmp_path, read):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from hpe_core.draw import AXIS_COLOURS
-from hpe_core.overlay import BOX_COLOUR, draw_face
+from hpe_core.inference.draw import AXIS_COLOURS, BOX_COLOUR, draw_face
 
 GREY = np.full((300, 400, 3), 128, np.uint8)
 BOX = [100.0, 50.0, 300.0, 250.0]
@@ -17,7 +16,7 @@ def where(image, colour) -> np.ndarray:
     return np.stack([x, y], axis=-1)
 
 
-def test_the_box_is_where_it_is():
+def test_the_box_is_drawn_where_it_is():
     points = where(draw_face(GREY, BOX, [0, 60, 0], 7), BOX_COLOUR)
     np.testing.assert_allclose([*points.min(0), *points.max(0)], BOX, atol=1)
 
@@ -45,7 +44,7 @@ def test_the_number_is_drawn():
     ],
 )
 def test_the_number_is_in_the_image_where_the_corner_of_the_box_is_not(box):
-    """Whole: of two numbers that differ everywhere, what is drawn of one of them only."""
+    """The whole number: the pixels that differ between two numbers."""
     blank, image = (draw_face(GREY, box, [0, 0, 0], number) for number in ("", 88))
     inside = [100.0, 50.0, 300.0, 250.0]
     there, whole = (draw_face(GREY, inside, [0, 0, 0], number) for number in ("", 88))

@@ -9,17 +9,17 @@ import pytest
 import torch
 import yaml
 from tiny_corpora import write_own
-from tiny_project import ROOT, draw, tiny_params
+from tiny_project import ROOT, render, tiny_params
 
-from hpe_core.errors import InputError
-from hpe_core.geometry import ANGLES
-from hpe_core.io.annotations import READERS, read_corpus
-from hpe_core.io.checkpoints import load_network
-from hpe_core.io.readers.table import BOX, read_rows
-from hpe_core.io.tables import ANNOTATED_BOX, DETECTED_BOX, PYR, read_table
-from hpe_core.params.check import validate_file
-from hpe_core.params.loading import section_of
-from hpe_core.params.protocols import Dataset
+from hpe_core.common.errors import InputError
+from hpe_core.common.geometry import ANGLES
+from hpe_core.common.settings import section_of
+from hpe_core.common.table_files import ANNOTATED_BOX, DETECTED_BOX, PYR, read_table
+from hpe_core.corpora.own_corpus import BOX, read_rows
+from hpe_core.corpora.readers import LAYOUTS, read_corpus
+from hpe_core.corpora.settings import Dataset
+from hpe_core.networks.checkpoints import load_network
+from hpe_core.params import validate_file
 from pipeline import check, crop_test, crop_train, filter_faces, index, redetect, train_base
 
 DETECTOR = ROOT / "data/detector/yolov5n-demo.onnx"
@@ -117,7 +117,7 @@ def test_faces_of_one_image_that_nothing_tells_apart_are_lost(tmp_path):
 def test_columns_that_nothing_reads_are_named(tmp_path, capsys):
     write_own(tmp_path, age=30, Subject="x")
     assert (read_corpus("table", tmp_path).faces["subject"] == "").all()
-    assert capsys.readouterr().out == "columns of the table that nothing reads: age, Subject\n"
+    assert capsys.readouterr().out == "ignored columns of the table: age, Subject\n"
 
 
 def test_where_no_row_is_left_the_first_reason_is_shown(tmp_path):
@@ -126,7 +126,7 @@ def test_where_no_row_is_left_the_first_reason_is_shown(tmp_path):
         read_corpus("table", tmp_path)
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("reader", LAYOUTS)
 def test_params_accept_every_reader(reader):
     content = {"mine": {"reader": reader, "split_by": "mine"}}
     assert section_of(Path("p"), {"d": content}, "d", dict[str, Dataset])["mine"].reader == reader
@@ -172,8 +172,8 @@ def faces_of(root: Path, corpora: Path, params: Path, dataset: str, split_by: st
 def network_of(root: Path, corpora: Path, params: Path, dataset: str, protocol: str, test: str):
     """crop_train → train_base, and crop_test."""
     cut = {
-        "params": params, "folder": corpora / dataset, "work": root / "work",
-        "faces": root / f"faces-{dataset}.parquet",
+        "params": params, "crop_format": root / "format.json", "folder": corpora / dataset,
+        "work": root / "work", "faces": root / f"faces-{dataset}.parquet",
     }  # fmt: skip
     crops = root / f"train-{dataset}.h5"
     crop_train.main(**cut, protocol=protocol, crops=crops, counts=root / f"sets-{dataset}.json")
@@ -200,13 +200,13 @@ def as_own(root: Path, corpora: Path, own: str) -> None:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("own")
-    draw(root)
+    render(root)
     corpora = root / "corpora"
     params = params_of(root, corpora, "Mine")
     for name in ("AFLW2000", "AFLW"):
         faces_of(root, corpora, params, name, "AFLW2000")
     as_own(root, corpora, "Mine")
-    check.main(params=params, checked=root / "checked")
+    check.main(params=params, checked=root / "checked", crop_format=root / "format.json")
     faces_of(root, corpora, params, "Mine", "Mine")
     network_of(root, corpora, params, "AFLW", "p2", "p2-AFLW")
     network_of(root, corpora, params, "Mine", "mine", "mine")
@@ -228,7 +228,9 @@ def test_index_boxes_and_split_are_those_of_aflw(done):
 def test_crops_are_those_of_aflw(done, part):
     names = [done / f"{part}-{name}.h5" for name in ("AFLW", "Mine")]
     with h5py.File(names[0]) as aflw, h5py.File(names[1]) as mine:
-        for dataset in set(aflw) - {"face_id"}:
+        assert set(aflw["order"][:]) == {b"YXZ"}
+        assert set(mine["order"][:]) == {b"XYZ"}
+        for dataset in set(aflw) - {"face_id", "order"}:
             np.testing.assert_array_equal(mine[dataset][:], aflw[dataset][:], err_msg=dataset)
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser, chromium
-from page_material import FILES, HOSTILE, made_up_page
+from page_material import FILES, HOSTILE, made_up_contents
 
-from hpe_core.io.page_file import write_page
+from hpe_core.page.html import write_page
 
 TEMPLATE = Path(__file__).parents[1] / "pipeline" / "page"
 pytestmark = pytest.mark.skipif(
@@ -28,7 +28,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder) -> Path:
-    write_page(made_up_page(), TEMPLATE, folder / "page.html")
+    write_page(made_up_contents().values(), TEMPLATE, folder / "page.html")
     return folder / "page.html"
 
 
@@ -137,7 +137,7 @@ def test_text_sorts_too_and_a_key_is_enough(opened):
                     windowsVirtualKeyCode=13)  # fmt: skip
     shown = opened.run(COLUMN % 1)
     assert shown == sorted(shown)
-    assert len(set(shown)) == 4
+    assert len(set(shown)) == 5
 
 
 def test_what_only_begins_like_a_number_sorts_as_text(opened):

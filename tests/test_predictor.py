@@ -6,20 +6,20 @@ import torch
 from PIL import Image
 from tiny_onnx import write_network
 
-from hpe_core.bins import BinSpec
-from hpe_core.errors import InputError
-from hpe_core.geometry import rotation_from_pyr
-from hpe_core.io.checkpoints import save_network
-from hpe_core.networks import StudentNet, normalize, predict_probs
+from hpe_core.common.errors import InputError
+from hpe_core.common.geometry import rotation_from_pyr
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import save_network
+from hpe_core.networks.model import StudentNet, normalize, predict_probs
 from hpe_core.predictor import HeadPose
-from hpe_core.training import seeded
+from hpe_core.training.loop import seeded
 
 SPEC = BinSpec(3.0)
 BOXES = {
     "source": "detector", "input_px": 64, "score": 0.3, "nms_iou": 0.5, "border": 0.0,
-    "square": True, "scale": 1.0,
+    "match_iou": 0.3, "unmatched": "drop", "square": True, "scale": 1.0,
 }  # fmt: skip
-CROP = {"height": 16, "width": 16, "rule": "enlarged", "border": "replicate"}
+CROP = {"height": 16, "width": 16, "margin": 0, "rule": "enlarged", "border": "replicate"}
 FOUND = [(12.0, 10.0, 28.0, 34.0, 0.9), (40.0, 12.0, 52.0, 24.0, 0.8)]  # x1, y1, x2, y2, score
 SQUARE = [[8.0, 10.0, 32.0, 34.0], [40.0, 12.0, 52.0, 24.0]]
 
@@ -71,6 +71,12 @@ def test_faces_are_found_shaped_and_read(place, image):
     np.testing.assert_array_equal(second.rotation, rotation_from_pyr(second.pyr_deg))
     assert (second.std_deg > 1).all()
     assert np.abs(first.pyr_deg - second.pyr_deg).max() > 1e-3
+
+
+def test_the_margin_of_the_trainings_crops_is_not_cut(place, image):
+    plain = poses(HeadPose.load(place()).predict(image))
+    with_margin = HeadPose.load(place(crop={**CROP, "margin": 4}))
+    np.testing.assert_array_equal(poses(with_margin.predict(image)), plain)
 
 
 @pytest.mark.parametrize("kind", ["path", "text", "PIL", "grey and alpha"])
@@ -148,14 +154,14 @@ def test_an_image_without_a_face_has_none(place, image):
     assert list(HeadPose.load(place(score=0.95)).predict_each([image, image])) == [[], []]
 
 
-def test_a_photograph_is_turned_as_its_exif_says(place, image, tmp_path):
+def test_a_photograph_is_rotated_as_its_exif_says(place, image, tmp_path):
     sideways = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it by 90° clockwise
-    sideways.save(tmp_path / "turned.png", exif=exif)
+    sideways.save(tmp_path / "rotated.png", exif=exif)
     head_pose = HeadPose.load(place())
-    turned = head_pose.predict(tmp_path / "turned.png")
-    np.testing.assert_array_equal(poses(turned), poses(head_pose.predict(image)))
+    rotated = head_pose.predict(tmp_path / "rotated.png")
+    np.testing.assert_array_equal(poses(rotated), poses(head_pose.predict(image)))
 
 
 def test_published_boxes_are_not_shaped_and_need_a_detector(place, image, tmp_path):
@@ -215,10 +221,12 @@ def test_missing_parts_are_named(place, tmp_path):
     with pytest.raises(InputError, match=r"absent\.safetensors: no such network"):
         HeadPose.load(tmp_path / "absent.safetensors")
     place(path="/gone.onnx")
-    with pytest.raises(InputError, match=r"found by /gone\.onnx, which is not there,") as said:
+    with pytest.raises(InputError, match=r"its training, /gone\.onnx, does not exist,") as said:
         HeadPose.load(tmp_path / "n.safetensors")
-    assert f"nor is {tmp_path}/gone.onnx; name a detector (--detector, or Head" in str(said.value)
-    with pytest.raises(InputError, match=r"no/gone.onnx, .*/gone.onnx, nor below a folder above"):
+    assert f"nor does {tmp_path}/gone.onnx; give a detector (--detector, or Head" in str(said.value)
+    with pytest.raises(
+        InputError, match=r"no/gone.onnx, .*/gone.onnx, nor is it below a folder above"
+    ):
         HeadPose.load(place(path="no/gone.onnx"))
     with pytest.raises(InputError, match=r"absent\.onnx: no such detector"):
         HeadPose.load(place(), tmp_path / "absent.onnx")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+import tyro
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -27,15 +28,16 @@ from tiny_corpora import (
     write_pair,
 )
 
-from hpe_core.errors import InputError, UnreadableFileError
-from hpe_core.geometry import rotation_from_pyr
-from hpe_core.io.annotations import READERS, read_corpus
-from hpe_core.io.files import sha256
-from hpe_core.io.matfile import read_mat
-from hpe_core.io.readers import common
-from hpe_core.io.readers.landmarked import photograph
-from hpe_core.io.tables import ANNOTATED_BOX, INDEX_COLUMNS, PYR
-from hpe_core.splits import assign_test_split
+from hpe_core.common.errors import InputError, UnreadableFileError
+from hpe_core.common.files import sha256
+from hpe_core.common.geometry import rotation_from_pyr
+from hpe_core.common.table_files import ANNOTATED_BOX, INDEX_COLUMNS, PUBLISHED_PYR, PYR
+from hpe_core.corpora import entries as common
+from hpe_core.corpora.landmarked import photograph
+from hpe_core.corpora.matfile import read_mat
+from hpe_core.corpora.readers import LAYOUTS, read_corpus
+from hpe_core.corpora.splits import assign_test_split
+from pipeline import index
 
 REAL = Path(os.environ.get("HPE_REAL", Path(__file__).parents[2] / "shared" / "real"))
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"no real faces in {REAL}: set HPE_REAL")
@@ -46,7 +48,7 @@ WRITERS = {
     "BIWI": write_biwi,
     "table": write_own,
 }
-EVERY_READER = [pytest.param(reader, id=reader) for reader in READERS]
+EVERY_READER = [pytest.param(reader, id=reader) for reader in LAYOUTS]
 
 
 def skipped(corpus) -> dict[str, str]:
@@ -113,8 +115,10 @@ def test_aflw_has_a_row_a_face_and_boxes_may_leave_the_image(tmp_path):
     assert list(faces["image"]) == ["data/flickr/0/image00002.jpg"] * 2 + [
         "data/flickr/2/image00003.png"
     ]
-    golden = [-5.729577951, -22.918311805, -17.188733854]
-    np.testing.assert_allclose(faces[PYR], [golden] * 3, atol=1e-8)
+    published = [-5.729577951, -22.918311805, -17.188733854]  # golden.json, both
+    np.testing.assert_allclose(faces[PUBLISHED_PYR], [published] * 3, atol=1e-8)
+    np.testing.assert_allclose(faces[PYR], [[-6.216933, -22.797345, -19.605691]] * 3, atol=1e-9)
+    assert set(faces["order"]) == {"YXZ"}
     np.testing.assert_allclose(faces[ANNOTATED_BOX], [[-3, 4, 17, 34]] * 3)
 
 
@@ -201,9 +205,12 @@ def test_a_missing_corpus_says_where_it_was_looked_for_and_who_has_it(tmp_path, 
     assert not exists or not list(folder.iterdir())  # sqlite makes an empty database if let
 
 
-def test_an_unknown_reader_names_the_known_ones(tmp_path):
-    with pytest.raises(InputError, match=r"'WIDER'.*300W_LP"):
-        read_corpus("WIDER", tmp_path)
+def test_an_unknown_reader_names_the_known_ones(capsys):
+    words = "--dataset d --reader WIDER --folder f --index i.parquet --skipped s.csv"
+    with pytest.raises(SystemExit, match="2"):
+        tyro.cli(index.main, args=words.split())
+    said = capsys.readouterr().err
+    assert all(reader in said for reader in ("WIDER", *LAYOUTS))
 
 
 def test_a_corpus_without_one_good_face_shows_the_first_reason(tmp_path):
@@ -233,11 +240,14 @@ BROKEN_PAIRS = {
         "too large",
     ),
     "mat-missing": (lambda s: s.with_suffix(".mat").unlink(), "no bad.mat"),
-    "mat-cut": (lambda s: rewrite(s.with_suffix(".mat"), lambda c: c[:200]), "bad.mat: no whole"),
-    "mat-empty": (lambda s: s.with_suffix(".mat").write_bytes(b""), "bad.mat: no whole"),
+    "mat-cut": (
+        lambda s: rewrite(s.with_suffix(".mat"), lambda c: c[:200]),
+        "bad.mat: no complete",
+    ),
+    "mat-empty": (lambda s: s.with_suffix(".mat").write_bytes(b""), "bad.mat: no complete"),
     "mat-version-4": (
         lambda s: scipy.io.savemat(s.with_suffix(".mat"), {"Pose_Para": pose(0, 0, 0)}, format="4"),
-        "bad.mat: no whole MATLAB 5 file",
+        "bad.mat: no complete MATLAB 5 file",
     ),
     "no-pose": (lambda s: write_pair(s, "pt2d", Pose_Para=None), "no numeric Pose_Para"),
     "pose-of-text": (lambda s: write_pair(s, "pt2d", Pose_Para="up"), "no numeric Pose_Para"),
@@ -279,10 +289,10 @@ BROKEN_FRAMES = {
     ),
     "pose-empty": (text(""), "expected four rows of 3 numbers"),
     "pose-two-rows": (text("1 0 0\n0 1 0\n\n1 2 3\n"), r"found 3 \+ 3 \+ 3"),
-    "pose-words": (text("one 0 0\n0 1 0\n0 0 1\n\n1 2 3\n"), "something else than numbers"),
+    "pose-words": (text("one 0 0\n0 1 0\n0 0 1\n\n1 2 3\n"), "something other than numbers"),
     "pose-bytes": (
         lambda s: s.with_name(f"{s.name}_pose.txt").write_bytes(b"\xff\xfe\0"),
-        "something else than numbers",
+        "something other than numbers",
     ),
     "pose-nan": (text("nan 0 0\n0 1 0\n0 0 1\n\n1 2 3\n"), "non-finite"),
     "reflection": (text("1 0 0\n0 1 0\n0 0 -1\n\n1 2 3\n"), "reflection"),
@@ -329,7 +339,7 @@ def test_aflw_angles_beyond_a_turn_are_kept_as_they_are(tmp_path):
     write_aflw(tmp_path)
     add_face(tmp_path, 50, "image00002.jpg", (0.0, 7.0, 0.0))
     faces = read_corpus("AFLW", tmp_path).faces.set_index("face_id")
-    assert faces.loc["AFLW/50", "yaw"] == pytest.approx(np.degrees(7.0))
+    assert faces.loc["AFLW/50", "published_yaw"] == pytest.approx(np.degrees(7.0))
 
 
 @pytest.mark.parametrize("xywh", [None, (3, 4, 0, 9), (3, 4, -5, 9)])
@@ -431,7 +441,7 @@ WRONG_BYTES = [
     pytest.param(132, b"\xff\xff", "bytes where", id="longer-than-the-file"),
     pytest.param(160, b"\x03", r"7 values for the shape \[3, 7\]", id="more-columns-than-values"),
     pytest.param(192, b"\x09\0\0\0\x37", "55 bytes of 8-byte numbers", id="half-a-number"),
-    pytest.param(192, b"\x0a", "type 10, which is no number", id="unknown-type"),
+    pytest.param(192, b"\x0a", "type 10, which is not numeric", id="unknown-type"),
     pytest.param(153, b"\0\x09\0", "small element of 9 bytes", id="small-element-too-long"),
 ]
 

@@ -11,10 +11,8 @@ import yaml
 from PIL import Image
 from tiny_onnx import write_network
 
-from hpe_core.errors import InputError
-from hpe_core.io import detector, redetection
-from hpe_core.io.images import state_of
-from hpe_core.io.tables import (
+from hpe_core.common.errors import InputError
+from hpe_core.common.table_files import (
     ANNOTATED_BOX,
     BOX_COLUMNS,
     DETECTED_BOX,
@@ -22,6 +20,8 @@ from hpe_core.io.tables import (
     read_table,
     write_table,
 )
+from hpe_core.faces import detector, redetection
+from hpe_core.faces.images import state_of
 from pipeline import redetect
 
 RULES = {
@@ -43,7 +43,8 @@ NO_BOX = [np.nan] * 4
 
 def face(face_id, image, annot):
     row = dict.fromkeys(INDEX_COLUMNS, "") | {"face_id": face_id, "image": image}
-    row |= {"pitch": 1.0, "yaw": 2.0, "roll": 3.0}
+    pose = {"pitch": 1.0, "yaw": 2.0, "roll": 3.0}
+    row |= {**pose, **{f"published_{name}": angle for name, angle in pose.items()}}
     return row | dict(zip(ANNOTATED_BOX, map(float, annot), strict=True))
 
 
@@ -112,7 +113,7 @@ def test_every_face_is_matched_or_listed(corpus):
     reasons = dict(zip(unmatched["face_id"], unmatched["reason"], strict=True))
     assert list(unmatched.columns) == ["face_id", "image", "reason"]
     assert reasons["one/far"].startswith("no detection on its annotated box: best IoU 0.00")
-    assert reasons["two/c"] == "its detection is another face's"
+    assert reasons["two/c"] == "its detection belongs to another face"
     assert reasons["cut/x"].startswith("unreadable image: ")
     counts = {key: report[key] for key in ("faces", "matched", "unmatched", "annotated", "images")}
     assert counts == {"faces": 6, "matched": 3, "unmatched": 3, "annotated": 0, "images": 4}
@@ -206,7 +207,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_next_images(corpus, monkeypatch
     monkeypatch.setattr(redetection, "measure", stop_at(2))
     with pytest.raises(KeyboardInterrupt) as stop:
         run(corpus)
-    assert "are saved, the next run goes on from there" in stop.value.__notes__[0]
+    assert "are saved; the next run continues from there" in stop.value.__notes__[0]
     before = len(measured)
     monkeypatch.setattr(redetection, "measure", stop_at(None))
     again = run(corpus)

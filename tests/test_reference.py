@@ -1,18 +1,49 @@
 """docs/reference is what the code says of itself, and says something of everything."""
 
 import re
+from itertools import pairwise
 
+import networkx
 import pytest
 import yaml
 
 from tests.graph import ROOT, stages
-from tests.reference import commands, kinds, markdown, params
+from tests.reference import commands, kinds, markdown, mermaid, params
 from tests.reference.__main__ import FOLDER, PAGES
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_committed_page_is_what_the_code_gives(name):
     assert (FOLDER / name).read_text() == PAGES[name](), f"{name} is stale: run `make docs`"
+
+
+def test_the_graph_in_the_readme_is_that_of_dvc_dag():
+    assert mermaid.README.read_text() == mermaid.readme(), "run `make docs`"
+
+
+def test_a_graph_in_few_chains():
+    edges = networkx.DiGraph(["ab", "bc", "cd", "be", "xd"])
+    assert mermaid.lines(edges) == ["    a --> b --> c --> d", "    b --> e", "    x --> d"]
+
+
+def test_a_long_chain_goes_on_in_the_next_line():
+    names = [f"stage{number}" for number in range(20)]
+    found = mermaid.wrapped(names)
+    assert max(map(len, found)) <= mermaid.WIDTH
+    joined = [edge for line in found for edge in pairwise(line.split(" --> "))]
+    assert [(a.strip(), b) for a, b in joined] == [*pairwise(names)]
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("index@AFLW", "index"),
+        ("data/demo/dvc.yaml:render-AFLW", "render"),
+        ("crop_test@p-q", "crop_test"),
+    ],
+)
+def test_entries_of_a_definition_are_one_node(stage, expected):
+    assert mermaid.definition(stage) == expected
 
 
 def test_every_result_has_a_meaning():
@@ -47,7 +78,7 @@ def test_every_key_of_params_says_what_it_means():
         params.comments(params.DEMO.read_text()),
         yaml.safe_load(params.DEMO.read_text()),
     )
-    fixed = [name for name, model in params.SECTIONS.items() if params.model_of(model) is model]
+    fixed = [name for name, model in params.MODELS.items() if params.model_of(model) is model]
     silent = [
         f"{name}.{key}" for name in fixed for key in content[name] if f"{name}.{key}" not in said
     ]
@@ -82,6 +113,8 @@ def test_a_cell_stays_one():
 def test_names_of_a_run_are_left_out():
     found = kinds.keys_in({"base": {"mae": 1, "0-30": {}}, "kd-resnet8": {"mae": 2}})
     assert found == "NETWORK: {mae, 0-30}"
+    names = ["base", "ensemble", "ensemble-flip", "control-resnet8", "kd-resnet8"]
+    assert kinds.keys_in({name: {"mae": 1} for name in names}) == "NETWORK: {mae}"
     assert kinds.keys_in({"base": {"0-30": {"mae": 1}}}) == "NETWORK: {BAND: {mae}}"
 
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpe_core.io import shards
-from hpe_core.io.shards import blocks, share_of
-from hpe_core.io.work import Work
+from hpe_core.work import shards
+from hpe_core.work.resume import Work
+from hpe_core.work.shards import blocks, share_of
 
 in_shards = partial(shards.in_shards, rows=8)  # 9 with batches of 3
 
@@ -82,11 +82,11 @@ def test_a_killed_run_goes_on_with_whole_batches_after_the_last_shard(tmp_path):
             in_shards(work, 31, 3, squares, process())
         batches.append(squares.batches[0][0])
     assert batches == [0, 0, 9]
-    assert work.kept == "18 of 31 are saved, the next run goes on from there"
+    assert work.saved == "18 of 31 are saved; the next run continues from there"
     resumed = Work(tmp_path / "w", first=True)
     with pytest.raises(KilledError):
         in_shards(resumed, 31, 3, Squares(3, 0), process())
-    assert resumed.kept == work.kept, "what an earlier run saved"
+    assert resumed.saved == work.saved, "what an earlier run saved"
     last = Squares(3)
     found = list(in_shards(work, 31, 3, last, process()))
     assert [batch[0] for batch in last.batches] == [18, 21, 24, 27, 30]

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from itertools import count
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,17 +11,20 @@ import torch
 import yaml
 from tiny_project import ROOT
 
-from hpe_core.bins import BinSpec
-from hpe_core.errors import InputError
-from hpe_core.io.checkpoints import load_network, save_network
-from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
-from hpe_core.io.files import read_json, sha256
-from hpe_core.networks import BACKBONES, BaseNet, StudentNet
-from hpe_core.params.machine import Compute
-from hpe_core.training import seeded
-from pipeline._predictions import CENTRE, Candidate, predictions_of
-from tests.bench import material, speed, speed_table
-from tests.experiments import sizes
+from hpe_core.common.errors import InputError
+from hpe_core.common.files import read_json, sha256
+from hpe_core.crops.settings import CropFormat
+from hpe_core.crops.store import Crops, encode, write_crops
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import load_network, save_network
+from hpe_core.networks.model import BACKBONES, BaseNet, StudentNet
+from hpe_core.prediction.candidates import Candidate
+from hpe_core.prediction.face_sets import whole_set
+from hpe_core.prediction.predictions import Session, predictions_of
+from hpe_core.teacher.ensemble import CENTRE
+from hpe_core.training.loop import seeded
+from hpe_core.work.resume import Work
+from tests.bench import material, sizes, speed, speed_table
 
 PX, N, SMALL = 16, 12, "resnet10"
 
@@ -47,13 +51,15 @@ def project(tmp_path):
     faces = pd.DataFrame(rng.uniform(-50, 50, (N, 3)), columns=["pitch", "yaw", "roll"])
     faces = faces.assign(face_id=[str(i) for i in range(N)], validation=faces.index % 3 == 0)
     pixels = rng.integers(0, 256, (N, PX + 4, PX + 4, 3), dtype=np.uint8)
-    for path in (tmp_path / "data/crops/train/p.h5", tmp_path / "data/crops/test/a.h5"):
+    for path in (tmp_path / "data/crops/p/train.h5", tmp_path / "data/crops/p/tests/a.h5"):
         path.parent.mkdir(parents=True)
         images = [encode(image, form) for image in pixels]
-        write_crops(path, faces.assign(group=faces["face_id"]), images, form, {"boxes": {}})
+        write_crops(
+            path, faces.assign(group=faces["face_id"], order="XYZ"), images, form, {"boxes": {}}
+        )
     folder = tmp_path / "data/models/p"
     folder.mkdir(parents=True)
-    trained = sha256(tmp_path / "data/crops/train/p.h5")
+    trained = sha256(tmp_path / "data/crops/p/train.h5")
     origin = {"crops_sha256": trained, "crop": asdict(form), "boxes": {}}
     base, student = (folder / f"{name}-2.safetensors" for name in ("base", f"kd-{SMALL}"))
     net = told_apart(seeded(lambda: BaseNet("resnet8", [BinSpec(3.0)]), 2))
@@ -69,14 +75,12 @@ def test_sizes_measure_what_the_pipeline_measures(project):
     assert len(table) == 2
     assert (table["px"] == PX).all()
     assert (table["faces"] == N).all()
-    crops, compute = (
-        Crops(project / "data/crops/test/a.h5"),
-        Compute(device="cpu", workers=0, infer_batch=8),
-    )
+    crops = Crops(project / "data/crops/p/tests/a.h5")
+    session = Session(material.fabric(), 8, "32-true", Work(project / "work", first=True))
     for row in table.itertuples():
         path = project / f"data/models/p/{row.network}-{row.seed}.safetensors"
         one = Candidate(row.network, row.seed, path, CENTRE)
-        found = predictions_of(one, crops, np.arange(N), material.fabric(), compute)
+        found = predictions_of(one, whole_set("a", crops), session)
         errors = found[["pitch", "yaw", "roll"]].to_numpy() - crops.pyr_deg
         assert row.mae == pytest.approx(np.abs(errors).mean(), abs=1e-3)
         assert 0 < abs(row.mae_int8 - row.mae) < 1
@@ -99,6 +103,13 @@ def test_sizes_without_networks(project):
         sizes.main(projects=[project], out=project / "mae.csv")
 
 
+def test_sizes_without_faces_to_calibrate_on(project):
+    with h5py.File(project / "data/crops/p/train.h5", "r+") as file:
+        file["validation"][:] = False
+    with pytest.raises(InputError, match=r"train\.h5: no validation faces to calibrate int8 on"):
+        sizes.main(projects=[project], out=project / "mae.csv")
+
+
 def test_what_is_timed_takes_turns():
     calls = []
     runs = {name: lambda name=name: calls.append(name) for name in "ab"}
@@ -117,6 +128,7 @@ def test_speed_command(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "PAPER_PX", 48)
     monkeypatch.setattr(speed, "ROUNDS", 1)
     monkeypatch.setattr(speed, "FRAMES", 2)
+    monkeypatch.setattr(speed.Timer, "autorange", lambda _: (1, 0.0))
     errors = pd.DataFrame(
         {"network": ["base", "kd-resnet8", "kd-resnet8"], "backbone": "resnet8", "px": 32,
          "seed": [1, 1, 2], "test": "t", "mae": [9.0, 5.0, 6.0], "mae_int8": [9.5, 5.5, 6.7]}

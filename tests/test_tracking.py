@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpe_core.geometry import geodesic_deg, rotate_pyr
-from hpe_core.tracking import Smoother, Tracker
+from hpe_core.common.geometry import geodesic_deg, rotate_pyr
+from hpe_core.inference.tracking import Smoother, Tracker
 
 LEFT, RIGHT = [0.0, 0.0, 10.0, 10.0], [50.0, 0.0, 60.0, 10.0]
 NOBODY: list[list[float]] = []
@@ -44,7 +44,7 @@ def test_a_track_survives_as_many_missed_frames_as_it_may(missed, number):
     assert tracker.update([LEFT]) == [number]
 
 
-def test_missed_frames_are_counted_on_end_only():
+def test_only_consecutive_missed_frames_are_counted():
     tracker = Tracker(max_missed=1)
     for boxes in ([LEFT], NOBODY, [LEFT], NOBODY):
         tracker.update(boxes)
@@ -68,8 +68,8 @@ def test_a_still_head_stays(pyr_deg):
         assert np.abs(mean - pyr_deg).max() < 1e-5 or abs(abs(pyr_deg[1]) - 90) < 0.1
 
 
-def test_after_a_turn_in_the_plane_the_mean_is_1_over_e_away_after_the_time_constant():
-    """Small turns about one axis add up, so the mean of rotations is that of the angles."""
+def test_after_an_in_plane_rotation_the_mean_is_1_over_e_away_after_the_time_constant():
+    """Small rotations about one axis add up, so the mean of rotations is that of the angles."""
     smoother = Smoother(0.5)
     smoother.update(1, 0.0, [0, 0, 0])
     for step in range(1, 51):
@@ -78,7 +78,7 @@ def test_after_a_turn_in_the_plane_the_mean_is_1_over_e_away_after_the_time_cons
 
 
 @given(angles, st.floats(-60, 60))
-def test_the_mean_lies_between_and_turns_with_the_image(pyr_deg, phi_deg):
+def test_the_mean_lies_between_and_rotates_with_the_image(pyr_deg, phi_deg):
     def mean_of(one, other):
         smoother = Smoother(1.0)
         smoother.update(1, 0.0, one)
@@ -88,8 +88,8 @@ def test_the_mean_lies_between_and_turns_with_the_image(pyr_deg, phi_deg):
     mean = mean_of(pyr_deg, other)
     assert geodesic_deg(mean, pyr_deg) == pytest.approx(20, abs=1e-4)
     assert geodesic_deg(mean, other) == pytest.approx(20, abs=1e-4)
-    turned = mean_of(rotate_pyr(pyr_deg, phi_deg), rotate_pyr(other, phi_deg))
-    assert geodesic_deg(turned, rotate_pyr(mean, phi_deg)) < 1e-4
+    rotated = mean_of(rotate_pyr(pyr_deg, phi_deg), rotate_pyr(other, phi_deg))
+    assert geodesic_deg(rotated, rotate_pyr(mean, phi_deg)) < 1e-4
 
 
 def test_past_the_profile_the_mean_does_not_jump():
@@ -109,7 +109,7 @@ def test_each_track_has_a_mean_of_its_own():
     assert smoother.update(1, 0.2, [0, 31, 0])[1] == pytest.approx(30, abs=1e-4)
 
 
-def test_half_a_turn_has_no_mean_and_is_taken_as_seen():
+def test_180_degrees_apart_the_pose_is_taken_as_seen():
     smoother = Smoother(1.0)
     smoother.update(1, 0.0, [0, 0, 0])
     assert smoother.update(1, np.log(2), [0, 0, 180]) == pytest.approx([0, 0, 180])

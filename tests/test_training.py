@@ -9,22 +9,15 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from hpe_core.augment import pose_view
-from hpe_core.bins import BinSpec, flip_probs
-from hpe_core.errors import InputError, NonFiniteLossError
-from hpe_core.geometry import flip_pyr
-from hpe_core.losses import base_loss, distillation_loss
-from hpe_core.networks import BaseNet, StudentNet, normalize
-from hpe_core.training import (
-    BaseTask,
-    DistillationTask,
-    EpochBatches,
-    TrainingFaces,
-    Views,
-    fit,
-    seeded,
-    student_seed,
-)
+from hpe_core.common.errors import InputError
+from hpe_core.common.geometry import flip_pyr, pyr_from_rotation, rotation_from_pyr
+from hpe_core.networks.bins import BinSpec, flip_probs
+from hpe_core.networks.model import BaseNet, StudentNet, normalize
+from hpe_core.training.augment import pose_view
+from hpe_core.training.loop import NonFiniteLossError, Plan, fit, seeded, student_seed
+from hpe_core.training.losses import base_loss, cross_entropy, distillation_loss
+from hpe_core.training.tasks import BaseTask, DistillationTask
+from hpe_core.training.views import EpochBatches, TrainingFaces, Views
 
 SIZE = (16, 16)
 SPECS = [BinSpec(3.0), BinSpec(9.0)]
@@ -45,7 +38,7 @@ class Arrays:
         return self.pixels[row]
 
 
-BRIEF = (2, 4, 1e-3, "constant", 0, lightning_fabric.Fabric(accelerator="cpu", devices=1), 0)
+BRIEF = Plan(epochs=2, batch=4, lr=1e-3, schedule="constant", seed=0)
 PLAIN = Views(SIZE, flip_p=0.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=4)
 FULL = Views(SIZE, flip_p=0.5, rotate_deg=15.0, photometric_p=0.5, blur_max_px=3, seed=4)
 
@@ -57,7 +50,7 @@ def cpu() -> lightning_fabric.Fabric:
 def trained(views: Views, workers: int, n: int = 24, epochs: int = 2):
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
     faces = TrainingFaces(Arrays(n), np.arange(n), views)
-    history = fit(BaseTask(network), faces, epochs, 8, 1e-3, "constant", 5, cpu(), workers)
+    history = fit(BaseTask(network), faces, Plan(epochs, 8, 1e-3, "constant", 5), cpu(), workers)
     return network, history
 
 
@@ -125,14 +118,14 @@ class Kept:
             raise KilledError
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "cooldown"])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_training_that_was_killed_ends_with_the_same_bytes(schedule, workers):
     def run(progress=None):
         network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
         faces = TrainingFaces(Arrays(20), np.arange(20), FULL)
-        settings = (5, 8, 1e-3, schedule, 5, cpu(), workers)
-        return network, fit(BaseTask(network), faces, *settings, progress)
+        plan = Plan(5, 8, 1e-3, schedule, 5)
+        return network, fit(BaseTask(network), faces, plan, cpu(), workers, progress)
 
     whole, expected = run()
     progress = Kept()
@@ -155,7 +148,7 @@ def test_a_last_step_that_goes_too_far_is_noticed():
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
     faces, saved = TrainingFaces(Arrays(8), np.arange(8), PLAIN), Kept()
     with pytest.raises(NonFiniteLossError) as found:
-        fit(BaseTask(network), faces, 1, 8, 1e30, "constant", 5, cpu(), 0, saved)
+        fit(BaseTask(network), faces, Plan(1, 8, 1e30, "constant", 5), cpu(), 0, saved)
     assert sorted(found.value.rows) == list(range(8))
     assert saved.load() is None, "the last good state is what was kept"
 
@@ -175,7 +168,7 @@ def test_learns_what_can_be_learnt():
     n = 64
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
     faces = TrainingFaces(Arrays(n), np.arange(n), PLAIN)
-    history = fit(BaseTask(network), faces, 25, 16, 2e-3, "constant", 5, cpu(), 0)
+    history = fit(BaseTask(network), faces, Plan(25, 16, 2e-3, "constant", 5), cpu(), 0)
     assert history[-1]["loss"] < 0.5 * history[0]["loss"]
 
 
@@ -196,16 +189,45 @@ def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():
     arrays, teacher = Arrays(6), Teacher(6, 1)
     teacher.phi_deg[:] = 0
     views = Views(SIZE, flip_p=1.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=0)
-    item = TrainingFaces(arrays, np.array([3, 5]), views, teacher)[(0, 1)]
+    item = TrainingFaces(arrays, np.array([3, 5]), views, teacher.phi_deg, teacher)[(0, 1)]
     np.testing.assert_array_equal(item["images"], arrays.pixels[5][2:-2, 2:-2][:, ::-1])
     np.testing.assert_allclose(item["pyr_deg"], flip_pyr(arrays.pyr_deg[5]), rtol=1e-6)
     assert torch.equal(item["teacher_probs"], flip_probs(torch.from_numpy(teacher[5, 0])))
 
 
+def test_a_control_sees_what_its_student_sees():
+    """The same pixels and labels in the same order, from the same seed; only the targets lack."""
+    arrays, teacher, rows = Arrays(6), Teacher(6, 2), np.arange(6)
+    student = TrainingFaces(arrays, rows, FULL, teacher.phi_deg, teacher)
+    control = TrainingFaces(arrays, rows, FULL, teacher.phi_deg)
+    for item in [(epoch, position) for epoch in range(4) for position in range(6)]:
+        seen, alone = student[item], control[item]
+        del seen["teacher_probs"]
+        assert seen.keys() == alone.keys()
+        assert all(torch.equal(seen[name], alone[name]) for name in seen)
+
+
+def test_a_student_may_rotate_further_than_its_teacher():
+    """Section 4.3 as the paper may mean it: face and label rotate, the cached target does not."""
+    arrays, teacher = Arrays(6), Teacher(6, 1)
+    teacher.phi_deg[:] = 0
+    views = Views(SIZE, flip_p=0.0, rotate_deg=15.0, photometric_p=0.0, blur_max_px=3, seed=0)
+    faces = TrainingFaces(arrays, np.arange(6), views, teacher.phi_deg, teacher)
+    rolls = []
+    for epoch in range(20):
+        item = faces[(epoch, 3)]
+        assert torch.equal(item["teacher_probs"], torch.from_numpy(teacher[3, 0]))
+        own = arrays.pyr_deg[3]
+        turned = rotation_from_pyr(item["pyr_deg"]) @ rotation_from_pyr(own).T
+        rolls.append(pyr_from_rotation(turned))
+    np.testing.assert_allclose(np.array(rolls)[:, :2], 0, atol=1e-3)  # about the camera's axis
+    assert 10 < np.abs(rolls).max() <= 15
+
+
 def test_a_student_sees_its_teachers_views_all_equally_often():
-    """The turn of the pixels, the label and the target are those of one view."""
+    """The rotation of the pixels, the label and the target are those of one view."""
     arrays, teacher = Arrays(4), Teacher(4, 3)
-    faces = TrainingFaces(arrays, np.array([1, 3]), PLAIN, teacher)
+    faces = TrainingFaces(arrays, np.array([1, 3]), PLAIN, teacher.phi_deg, teacher)
     seen = []
     for epoch in range(6):
         item = faces[(epoch, 1)]
@@ -218,8 +240,8 @@ def test_a_student_sees_its_teachers_views_all_equally_often():
     assert sorted(seen) == [0, 0, 1, 1, 2, 2]
 
 
-def rates_of(schedule: str, monkeypatch) -> list[float]:
-    """The learning rate of every step of a run."""
+def rates_of(schedule: str, monkeypatch, epochs: int = 3) -> list[float]:
+    """The learning rate of every step of a run with two steps per epoch."""
     rates = []
     step = torch.optim.Adam.step
 
@@ -229,7 +251,8 @@ def rates_of(schedule: str, monkeypatch) -> list[float]:
 
     monkeypatch.setattr(torch.optim.Adam, "step", noting)
     faces = TrainingFaces(Arrays(8), np.arange(8), PLAIN)
-    fit(BaseTask(BaseNet("resnet10", SPECS)), faces, 3, 4, 1e-3, schedule, 5, cpu(), 0)
+    plan = Plan(epochs, 4, 1e-3, schedule, 5)
+    fit(BaseTask(BaseNet("resnet10", SPECS)), faces, plan, cpu(), 0)
     return rates
 
 
@@ -240,6 +263,11 @@ def test_the_rate_falls_along_half_a_cosine_to_nothing(monkeypatch):
 
 def test_a_constant_rate_stays(monkeypatch):
     np.testing.assert_allclose(rates_of("constant", monkeypatch), 1e-3)
+
+
+def test_a_rate_that_cools_down_falls_over_the_last_quarter_to_nothing(monkeypatch):
+    expected = 1e-3 * np.array([1.0] * 13 + [0.75, 0.5, 0.25])
+    np.testing.assert_allclose(rates_of("cooldown", monkeypatch, epochs=8), expected)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +292,7 @@ def test_every_face_once_an_epoch_and_no_batch_of_one(n, batch, sizes):
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_share_every_batch(world):
     whole = list(EpochBatches(23, 8, 2, 5))
-    shares = [list(EpochBatches(23, 8, 2, 5, rank, world)) for rank in range(world)]
+    shares = [list(EpochBatches(23, 8, 2, 5, (rank, world))) for rank in range(world)]
     for batch, *parts in zip(whole, *shares, strict=True):
         assert sorted(batch) == sorted(row for part in parts for row in part)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -272,7 +300,7 @@ def test_processes_share_every_batch(world):
 
 def test_a_process_without_a_face_is_an_error():
     with pytest.raises(InputError, match="5 processes cannot share batches of 4 faces"):
-        EpochBatches(8, 4, 1, 0, rank=0, world=5)
+        EpochBatches(8, 4, 1, 0, share=(0, 5))
 
 
 def test_one_face_is_no_training_set():
@@ -289,9 +317,9 @@ def test_distillation_reaches_the_teacher_it_can_express():
     teacher.phi_deg[:] = 0
     teacher.probs = torch.softmax(-((edges / 9.0) ** 2), dim=-1).float().numpy()[:, None]
     student = seeded(lambda: StudentNet("resnet10", spec), 3)
-    faces = TrainingFaces(arrays, np.arange(n), PLAIN, teacher)
+    faces = TrainingFaces(arrays, np.arange(n), PLAIN, teacher.phi_deg, teacher)
     task = DistillationTask(student, 0.05)
-    history = fit(task, faces, 20, 16, 2e-3, "constant", 1, cpu(), 0)
+    history = fit(task, faces, Plan(20, 16, 2e-3, "constant", 1), cpu(), 0)
     assert history[-1]["loss"] < 0.6 * history[0]["loss"]
 
 
@@ -302,10 +330,16 @@ def test_tasks_smear_labels():
     batch["teacher_probs"] = torch.from_numpy(teacher.probs[:, 0])
     images, pyr_deg = normalize(batch["images"]), batch["pyr_deg"]
     base, student = BaseNet("resnet10", SPECS).eval(), StudentNet("resnet10", BinSpec()).eval()
+    control = {name: value for name, value in batch.items() if name != "teacher_probs"}
     for std_deg in (0.0, 2.0):
+        labels_alone = cross_entropy(student(images), pyr_deg, student.spec, std_deg)
+        found = DistillationTask(student, 0.5, std_deg)(control)[0]
+        torch.testing.assert_close(found, labels_alone)
         heads, regression = base.all_heads(images)
         expected = base_loss(heads, regression, pyr_deg, base.specs, std_deg)
         torch.testing.assert_close(BaseTask(base, std_deg)(batch)[0], expected)
+        in_radians = base_loss(heads, regression, pyr_deg, base.specs, std_deg, 57.3)
+        torch.testing.assert_close(BaseTask(base, std_deg, 57.3)(batch)[0], in_radians)
         of_labels = pyr_deg, student.spec, 0.5, std_deg
         expected = distillation_loss(student(images), batch["teacher_probs"], *of_labels)
         torch.testing.assert_close(DistillationTask(student, 0.5, std_deg)(batch)[0], expected)
@@ -317,13 +351,13 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_faces():
     arrays.pyr_deg[5] = np.nan
     network = seeded(lambda: BaseNet("resnet10", SPECS), 7)
     with pytest.raises(NonFiniteLossError, match="the loss is nan") as error:
-        fit(BaseTask(network), TrainingFaces(arrays, rows, PLAIN), *BRIEF)
+        fit(BaseTask(network), TrainingFaces(arrays, rows, PLAIN), BRIEF, cpu(), 0)
     assert error.value.rows == [5]
     progress, good = Kept(), TrainingFaces(Arrays(12), rows, PLAIN)
     progress.left = 1
     with pytest.raises(KilledError):
-        fit(BaseTask(network), good, *BRIEF, progress)
+        fit(BaseTask(network), good, BRIEF, cpu(), 0, progress)
     before = progress.file
     with pytest.raises(NonFiniteLossError):
-        fit(BaseTask(network), TrainingFaces(arrays, rows, PLAIN), *BRIEF, progress)
+        fit(BaseTask(network), TrainingFaces(arrays, rows, PLAIN), BRIEF, cpu(), 0, progress)
     assert progress.file == before

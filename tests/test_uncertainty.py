@@ -6,22 +6,20 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from hpe_core.bins import BinSpec
-from hpe_core.ensemble import average
-from hpe_core.uncertainty import (
+from hpe_core.evaluation.uncertainty import (
     ONE_SIGMA,
     aurc_gain,
-    coverage,
-    distribution_std_deg,
-    entropy,
     face_uncertainty,
     rank_correlation,
     risk_coverage,
     scale_for_coverage,
+    std_coverage,
 )
+from hpe_core.networks.bins import BinSpec, entropy
+from hpe_core.teacher.ensemble import average
 
 SPEC = BinSpec(1.0)
-PER_FACE = [coverage, scale_for_coverage, rank_correlation, risk_coverage, aurc_gain]
+PER_FACE = [std_coverage, scale_for_coverage, rank_correlation, risk_coverage, aurc_gain]
 
 
 def noise(n: int = 500, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +36,7 @@ def discrete_normal(mean_deg: float, std_deg: float) -> Tensor:
 @pytest.mark.parametrize("mean_deg", [0.0, -40.3, 60.0])
 @pytest.mark.parametrize("std_deg", [1.0, 4.0, 9.0])
 def test_the_std_of_a_normal_distribution(mean_deg, std_deg):
-    found = distribution_std_deg(discrete_normal(mean_deg, std_deg), SPEC)
+    found = SPEC.std_deg(discrete_normal(mean_deg, std_deg))
     assert found.item() == pytest.approx(std_deg, rel=1e-3)
 
 
@@ -55,10 +53,21 @@ def test_the_std_of_equal_bins(bins, expected):
     probs = torch.zeros(2, 3, SPEC.n_bins)
     probs[1, 2, list(bins)] = 1 / len(bins)
     probs[..., 0] += probs.sum(-1) == 0
-    found = distribution_std_deg(probs, SPEC)
+    found = SPEC.std_deg(probs)
     assert found.shape == (2, 3)
     assert found[1, 2].item() == pytest.approx(expected, rel=1e-5)
     assert found.sum() == found[1, 2]
+
+
+def test_what_is_read_from_a_distribution():
+    probs = torch.rand(5, 3, SPEC.n_bins, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    angle_deg, std_deg = SPEC.angle_and_std_deg(probs)
+    for face, angle in np.ndindex(5, 3):
+        mean, variance = np.average(SPEC.centers_deg, weights=probs[face, angle]), 0.0
+        for centre, prob in zip(SPEC.centers_deg, probs[face, angle], strict=True):
+            variance += float(prob) * (float(centre) - mean) ** 2
+        assert angle_deg[face, angle].item() == pytest.approx(mean, abs=1e-4)
+        assert std_deg[face, angle].item() == pytest.approx(variance**0.5, rel=1e-5)
 
 
 @pytest.mark.parametrize("bin_deg", [1.0, 3.0, 4.0])
@@ -67,20 +76,20 @@ def test_total_variance_is_that_within_windows_and_between_them(bin_deg):
     logits = 3 * torch.randn(5, 9, 3, spec.n_bins, generator=torch.Generator().manual_seed(0))
     probs = logits.double().softmax(-1)
     mean, _, between = average(probs, spec)
-    within = distribution_std_deg(probs, spec).square().mean(1)
-    total = distribution_std_deg(mean, spec).square()
+    within = spec.std_deg(probs).square().mean(1)
+    total = spec.std_deg(mean).square()
     torch.testing.assert_close(total, within + between.square())
     assert (between > 1).all(), "the windows must differ for this to say anything"
 
 
 def test_coverage_counts_faces_per_angle():
     errors = [[1.0, -5.0, 2.0], [-3.0, 0.0, 2.1], [1.5, 9.0, -2.0], [2.0, 9.0, -2.2]]
-    assert coverage(errors, np.full((4, 3), 2.0)).tolist() == [0.75, 0.25, 0.5]
+    assert std_coverage(errors, np.full((4, 3), 2.0)).tolist() == [0.75, 0.25, 0.5]
 
 
 def test_a_normal_error_is_covered_as_a_normal_error():
     errors, std = noise(200_000)
-    np.testing.assert_allclose(coverage(errors, std), ONE_SIGMA, atol=0.005)
+    np.testing.assert_allclose(std_coverage(errors, std), ONE_SIGMA, atol=0.005)
     np.testing.assert_allclose(scale_for_coverage(errors, std), 1.0, atol=0.01)
     np.testing.assert_allclose(scale_for_coverage(errors, std / [1, 2, 4]), [1, 2, 4], rtol=0.01)
 
@@ -101,8 +110,8 @@ def test_the_entropy_is_scipys():
 def test_the_factor_is_the_least_that_covers_enough(n):
     errors, std = noise(n)
     factor = scale_for_coverage(errors, std)
-    assert (coverage(errors, std * factor * (1 + 1e-12)) >= ONE_SIGMA).all()
-    assert (coverage(errors, std * factor * (1 - 1e-12)) < ONE_SIGMA).all()
+    assert (std_coverage(errors, std * factor * (1 + 1e-12)) >= ONE_SIGMA).all()
+    assert (std_coverage(errors, std * factor * (1 - 1e-12)) < ONE_SIGMA).all()
 
 
 def test_faces_of_no_uncertainty_are_covered_only_where_they_have_no_error():

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hpe_core.errors import InputError
-from hpe_core.io import work
-from hpe_core.io.state import SavedState
-from hpe_core.io.work import unfinished
+from hpe_core.common.errors import InputError
+from hpe_core.training.state import SavedState
+from hpe_core.work import resume as work
+from hpe_core.work.resume import unfinished
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_two_processes_at_one_output(tmp_path, output):
 def test_a_process_that_dies_lets_go(tmp_path, output):
     code = (
         "import os, pathlib, sys\n"
-        "from hpe_core.io.work import OneProcess, unfinished\n"
+        "from hpe_core.work.resume import OneProcess, unfinished\n"
         "with unfinished(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {}, OneProcess()):\n"
         "    os.kill(os.getpid(), 9)\n"
     )
@@ -125,7 +125,7 @@ def test_another_machine_starts_anew(tmp_path, output, other):
 
 def test_processes_with_other_packages_are_refused(tmp_path, output):
     with (
-        pytest.raises(InputError, match=r"process 1 has other code or packages"),
+        pytest.raises(InputError, match=r"process 1 has different code or packages"),
         at(tmp_path, output, 1, process(1, 2, first_digest="0" * 16)),
     ):
         pass
@@ -156,7 +156,7 @@ def test_a_damaged_state_is_named(tmp_path, output):
         progress.load()
 
 
-GOES_ON = "base-1.safetensors: epoch 3 of 9 is saved, the next run goes on from there"
+GOES_ON = "base-1.safetensors: epoch 3 of 9 is saved; the next run continues from there"
 
 
 @pytest.mark.parametrize(

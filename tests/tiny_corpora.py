@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.io
 from PIL import Image
 
-from hpe_core.geometry import rotation_from_pyr
+from hpe_core.common.geometry import rotation_from_pyr
 
 SIZE_HW = (48, 64)
 POINTS_PX = np.stack([np.linspace(10, 50, 68), np.linspace(5, 40, 68)])  # box 10, 5, 50, 40

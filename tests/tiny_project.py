@@ -1,4 +1,4 @@
-"""A project small enough for a test: a few drawn AFLW and AFLW2000 faces, a network of 32 px."""
+"""A project small enough for a test: a few rendered AFLW and AFLW2000 faces, a network of 32 px."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from data.demo import draw_aflw, draw_aflw2000
+from data.demo import render_aflw, render_aflw2000
 
 ROOT = Path(__file__).parents[1]
 DEMO = {
@@ -26,13 +26,14 @@ ENVIRONMENT = {
     "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t",
     "GIT_COMMITTER_EMAIL": "t@t",
 }  # fmt: skip
+ENVIRONMENT.pop("NO_ALBUMENTATIONS_UPDATE", None)  # the Makefile's: a plain `dvc repro` has it not
 
 
-def draw(folder: Path) -> None:
+def render(folder: Path) -> None:
     """AFLW and AFLW2000 below `folder`/corpora."""
     params = folder / "demo.yaml"
     params.write_text(yaml.safe_dump(DEMO))
-    for module, name in ((draw_aflw, "AFLW"), (draw_aflw2000, "AFLW2000")):
+    for module, name in ((render_aflw, "AFLW"), (render_aflw2000, "AFLW2000")):
         planted = folder / f"planted-{name}.csv"
         module.main(params=params, out=folder / "corpora" / name, planted=planted, workers=1)
 
@@ -45,11 +46,12 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["protocols"] = {"p2": params["protocols"]["p2"]}
     params["tests"] = {"p2-AFLW": params["tests"]["p2-AFLW"]}
     params["students"], params["seeds"] = ["resnet8"], [1, 2]
-    params["crop"] |= {"height": 32, "width": 32, "margin": 8}
+    params["augment"]["rotate_deg"] = 15.0
+    params["crop"] |= {"height": 32, "width": 32, "margin": 12}
     params["base"] |= {"backbone": "resnet8", "epochs": 1, "batch": 8, "schedule": "constant"}
     params["distill"] |= {"epochs": 1, "batch": 8, "views": 2, "schedule": "constant"}
-    params["ensemble"] |= {"K": 1, "d": 1, "turns_deg": [-10.0, 0.0, 10.0]}
-    params["sweep"] |= {"K_max": 3, "max_faces": 5}
+    params["ensemble"] |= {"K": 5, "d": 5, "rotations_deg": [-10.0, 0.0, 10.0]}
+    params["sweep"] |= {"K_max": 7, "max_faces": 5}
     params["jitter"] |= {"max_faces": 5}
     params["tables"] |= {"examples": 4}
     params["compute"] |= {"device": "cpu", "workers": 0, "infer_batch": 64}
@@ -60,18 +62,18 @@ def copy_project(folder: Path, corpora: Path) -> None:
     """Code, graph and small data of this repository with the tiny params, as a user's checkout."""
     for name in ("hpe_core", "pipeline", "data/published", "data/pretrained", ".dvc/plots"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "data" / "detector").mkdir()
-    shutil.copy(ROOT / "data/detector/yolov5n-demo.onnx", folder / "data/detector")
+    detector = shutil.ignore_patterns("__pycache__", "out", "cache", "tmp")
+    shutil.copytree(ROOT / "data/detector", folder / "data/detector", ignore=detector)
     (folder / "metrics" / "imported").mkdir(parents=True)
     shutil.copy(ROOT / "metrics/imported/README.md", folder / "metrics/imported")
-    for name in ("dvc.yaml", ".gitignore", ".dvc/config"):
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(tiny_params(corpora), sort_keys=False))
 
 
 def checkout(folder: Path) -> Path:
-    """Corpora drawn into `folder`, and beside them the project under git and DVC, not yet run."""
-    draw(folder)
+    """Corpora in `folder`, and beside them the project under git and DVC, not yet run."""
+    render(folder)
     root = folder / "checkout"
     root.mkdir()
     call(root, "git", "init", "-q")
@@ -82,11 +84,16 @@ def checkout(folder: Path) -> Path:
     return root
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    # The checkout's own code, not the editable install of this repository.
+def environment(folder: Path) -> dict[str, str]:
+    """With the checkout's own code, not the editable install of this repository."""
     paths = os.pathsep.join([str(folder), str(folder.parent / "no-network")])
-    environment = {**ENVIRONMENT, "PYTHONPATH": paths}
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    return {**ENVIRONMENT, "PYTHONPATH": paths}
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words, cwd=folder, env=environment(folder), capture_output=True, text=True
+    )
 
 
 def call(folder: Path, *words: str) -> str:

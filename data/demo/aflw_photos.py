@@ -1,6 +1,6 @@
-"""The photographs behind AFLW and AFLW2000: who is on which, in which pose.
+"""The photographs behind AFLW and AFLW2000: the people in each and their poses.
 
-The two corpora share the test photographs, so both draw them from here.
+The two corpora share the test photographs, so both render them here.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import numpy as np
 
 from data.demo.corpus import Pose, as_pose
 from data.demo.person import sample_expression, sample_person
-from data.demo.render import Camera, Image, Light, View, draw_head
+from data.demo.render import Camera, Image, Light, View, render_head
 from data.demo.scene import add_faults, sample_background, sample_faults, sample_light
+from data.demo.steady import Draws, draws
 
 STREAM = 2000  # of random numbers: apart from the other corpora's
 SIZES_WH = ((500, 375), (480, 480), (450, 600), (640, 480), (400, 500))
@@ -19,7 +20,7 @@ FIRST_FACE_ID = 39341
 
 @dataclass(frozen=True)
 class Photo:
-    """One image of AFLW, before it is drawn."""
+    """One image of AFLW, before it is rendered."""
 
     index: int  # in the order of the stems
     stem: str  # imageNNNNN
@@ -37,7 +38,7 @@ class Photo:
 def plan_photos(seed: int, images: int, test_images: int) -> list[Photo]:
     """All images, ordered by stem. The first `test_images` .jpg are the test set."""
     assert images > test_images, f"{images} images leave none for training beside {test_images}"
-    rng = np.random.default_rng([seed, STREAM])
+    rng = draws(seed, STREAM)
     photos: list[Photo] = []
     number, face_id, tests = 0, FIRST_FACE_ID, 0
     for index in range(images):
@@ -52,19 +53,19 @@ def plan_photos(seed: int, images: int, test_images: int) -> list[Photo]:
     return photos
 
 
-def draw_photo(seed: int, photo: Photo) -> tuple[Image, list[View]]:
+def render_photo(seed: int, photo: Photo) -> tuple[Image, list[View]]:
     """The photograph and its faces; the first is the one that AFLW2000 shows."""
-    rng = np.random.default_rng([seed, STREAM, photo.index])
+    rng = draws(seed, STREAM, photo.index)
     size_wh = SIZES_WH[rng.integers(len(SIZES_WH))]
     image, light = sample_background(rng, size_wh), sample_light(rng)
     views = [_sample_view(rng, size_wh, light, photo, slot) for slot in range(photo.faces)]
     for view in sorted(views, key=lambda v: v.camera.scale):
-        draw_head(image, view)
+        render_head(image, view)
     return add_faults(image, sample_faults(rng, 2 * views[0].camera.scale)), views
 
 
 def _sample_view(
-    rng: np.random.Generator, size_wh: tuple[int, int], light: Light, photo: Photo, slot: int
+    rng: Draws, size_wh: tuple[int, int], light: Light, photo: Photo, slot: int
 ) -> View:
     width, height = size_wh
     if photo.faces == 1:
@@ -85,10 +86,10 @@ def _sample_view(
     )
 
 
-def sample_pose(rng: np.random.Generator, beyond: bool) -> Pose:
-    """Faces in the wild. beyond: past the ±99° that the method covers."""
+def sample_pose(rng: Draws, beyond: bool) -> Pose:
+    """Faces in the wild. beyond: past the ±99° of the method."""
     pyr = np.clip(rng.normal(0, [14, 42, 13]), [-45, -95, -50], [45, 95, 50])
-    pyr[2] += 0.06 * pyr[1]  # who looks aside tilts the head a little
+    pyr[2] += 0.06 * pyr[1]  # people who look aside tilt the head a little
     if beyond:
         angle = rng.integers(1, 3)
         pyr[angle] = rng.choice([-1, 1]) * rng.uniform(102, 150)

@@ -1,19 +1,20 @@
-"""Heads in known poses with their axes, to see with one's own eyes that pose and picture agree.
+"""Heads in known poses with their axes, to check by eye that pose and picture agree.
 
 Red: the head's x axis, to the right in a frontal image. Green: its y axis, to the chin. Blue: where
 the face looks, against its z axis. All are columns of R, drawn as they project.
 """
 
-import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tyro
 
 from data.demo.corpus import Pose
 from data.demo.person import sample_expression, sample_person
 from data.demo.raster import Floats
-from data.demo.render import Camera, Image, Light, View, draw_head, project
+from data.demo.render import Camera, Image, Light, View, project, render_head
+from data.demo.steady import draws
 
 CELL_WH = (138, 154)
 RED, GREEN, BLUE = (40, 40, 230), (60, 200, 60), (240, 110, 30)  # BGR
@@ -29,24 +30,24 @@ ROWS: tuple[list[Pose], ...] = (
 )
 
 
-def main(*, out: Path, seed: int) -> None:
+def main(*, out: Path = Path("docs/contact_sheet.png"), seed: int = 12) -> None:
     rows = []
     for number, poses in enumerate(ROWS):
-        rng = np.random.default_rng([seed, number])
+        rng = draws(seed, number)
         person, face = sample_person(rng), sample_expression(rng)
         light = Light(direction=(-0.5, -0.5, -0.7))
         camera = Camera((CELL_WH[0] / 2, CELL_WH[1] * 0.49), 50)
-        rows.append(cv2.hconcat([draw_cell(View(person, face, p, camera, light)) for p in poses]))
+        rows.append(cv2.hconcat([render_cell(View(person, face, p, camera, light)) for p in poses]))
     out.parent.mkdir(parents=True, exist_ok=True)
     ok, code = cv2.imencode(".png", cv2.vconcat(rows), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     assert ok
     out.write_bytes(code.tobytes())
 
 
-def draw_cell(view: View) -> Image:
+def render_cell(view: View) -> Image:
     """One head on plain ground, with its axes and its angles."""
     image = np.full((CELL_WH[1], CELL_WH[0], 3), (205, 203, 200), dtype=np.uint8)
-    draw_head(image, view)
+    render_head(image, view)
     draw_axes(image, view)
     text = "p{:+.0f} y{:+.0f} r{:+.0f}".format(*view.pyr_deg)
     cv2.putText(image, text, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
@@ -68,7 +69,4 @@ def axis_tips_px(view: View, length: float) -> Floats:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs/contact_sheet.png"))
-    parser.add_argument("--seed", type=int, default=12)
-    main(**vars(parser.parse_args()))
+    tyro.cli(main, description=__doc__)

@@ -1,6 +1,5 @@
-"""What the four corpora share: parameters, parallel drawing, files with stable bytes, defects."""
+"""What the four corpora share: parameters, parallel rendering, files with stable bytes, defects."""
 
-import argparse
 import csv
 import io
 import multiprocessing
@@ -74,7 +73,7 @@ class Planted:
     defect: str
 
 
-def draw_corpus(
+def render_corpus(
     *,
     out: Path,
     planted: Path,
@@ -87,7 +86,7 @@ def draw_corpus(
 
     jobs: each writes one `unit` (photo, video) into `out`; plant: breaks files of `out`.
 
-    The bytes do not depend on the number of workers (default: one a core). Raises FileExistsError
+    The bytes do not depend on the number of workers (default: one per core). Raises FileExistsError
     if `out` already holds something.
     """
     if out.exists() and any(out.iterdir()):
@@ -101,7 +100,7 @@ def draw_corpus(
             done: Iterable[None] = pool.imap_unordered(_call, jobs, chunksize=2)
         else:
             done = map(_call, jobs)
-        for _ in tqdm(done, total=len(jobs), desc=f"drawing {out.name}", unit=unit):
+        for _ in tqdm(done, total=len(jobs), desc=f"rendering {out.name}", unit=unit):
             pass
     write_planted(plant(out), planted)
 
@@ -141,7 +140,8 @@ def write_mat(content: Mapping[str, NDArray[Any]], path: Path) -> None:
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, dict(content))
     code = bytearray(buffer.getvalue())
-    code[:116] = b"MATLAB 5.0 MAT-file, drawn head".ljust(116)  # the header's text field
+    # The header's text field. Another word changes every corpus, and all that follows from it.
+    code[:116] = b"MATLAB 5.0 MAT-file, drawn head".ljust(116)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(code)
 
@@ -179,18 +179,6 @@ def plant_in_pairs(out: Path, corpus: str, pairs: Sequence[str]) -> list[Planted
         Planted(f"{corpus}/{alone}", f"{alone}.mat", "missing label file"),
         Planted(f"{corpus}/{undefined}", f"{undefined}.mat", "pose is not a number"),
     ]
-
-
-def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The command line that all four corpora share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--params", type=Path, required=True, help="data/demo/params.yaml")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the corpus, new or empty"
-    )
-    parser.add_argument("--planted", type=Path, required=True, help="CSV: the defects put in")
-    parser.add_argument("--workers", type=int, help="processes; default: one a core")
-    return parser
 
 
 def as_pose(pyr_deg: Sequence[float] | NDArray[np.float64]) -> Pose:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data.demo.raster import Floats
+from data.demo.steady import cos, decay, interpolate, sin
 
 UNIT_MM = 115.0
 SIDE = 0.82  # canonical side coordinate of a feature = SIDE * longitude in radians
@@ -152,8 +153,17 @@ def bump(
     at: tuple[float, float],
     sigma: tuple[float, float],
 ) -> NDArray[np.float64]:
-    """A Gaussian of height 1 at canonical (side, height)."""
-    return np.exp(-(((side - at[0]) / sigma[0]) ** 2) - ((height - at[1]) / sigma[1]) ** 2)
+    """A Gaussian of height 1 at canonical (side, height), which broadcast to a grid."""
+    return _bell((side - at[0]) / sigma[0]) * _bell((height - at[1]) / sigma[1])
+
+
+def _bell(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return decay(x * x)
+
+
+def _plateau(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As `_bell`, with a flat top and steep sides: exp(-x⁴)."""
+    return decay((x * x) * (x * x))
 
 
 def _step(value: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
@@ -165,20 +175,20 @@ def _step(value: NDArray[np.float64], low: float, high: float) -> NDArray[np.flo
 def skin_vertices(shape: Shape, face: Expression) -> Floats:
     """The skin (rows x columns x 3) of `skin_grid` in the head frame. Shared: never write to it."""
     heights, longitudes = skin_grid()
-    height, longitude = np.meshgrid(heights, np.radians(longitudes), indexing="ij")
-    side = SIDE * longitude
+    height, longitude = heights[:, None], np.radians(longitudes)[None]
+    side, sine, cosine = SIDE * longitude, sin(longitude), cos(longitude)
     radius, y = (array.copy() for array in _average())
-    front = np.cos(longitude / 2) ** 2
-    radius *= 1 + (shape.jaw - 1) * _step(height, 0.1, 0.8) * np.sin(np.abs(longitude))
+    front = (1 + cosine) / 2
+    radius *= 1 + (shape.jaw - 1) * _step(height, 0.1, 0.8) * np.abs(sine)
     out = _nose(side, height, shape) + _relief(side, height, shape, face)
     y += shape.chin_drop * _step(height, 0.62, 0.95) * front
     y += shape.nose_drop * bump(side, height, (0, 0.36), (0.1, 0.07))
-    x = radius * np.sin(longitude) * shape.width
-    z = -radius * np.cos(longitude) * shape.depth - out
+    x = radius * sine * shape.width
+    z = -radius * cosine * shape.depth - out
     x += shape.nose_side * bump(side, height, (0, 0.34), (0.12, 0.15))
     # Expression: the jaw swings down, the corners of the mouth go up, out and back.
     drop = 0.17 * face.mouth_open
-    inside = np.exp(-((side / 0.22) ** 4))
+    inside = _plateau(side / 0.22)
     y += (
         drop
         * _step(height, 0.607, 0.623)
@@ -202,8 +212,9 @@ def _nose(
         [0.0, 0.045, 0.1, 0.155, 0.21, 0.232, 0.215, 0.125, 0.045, 0.0],
         np.clip(height, -0.12, 0.5),
     )
-    half_width = np.interp(height, [-0.1, 0.1, 0.27, 0.36, 0.42], [0.06, 0.066, 0.085, 0.1, 0.09])
-    profile = np.exp(-(np.abs(side / (half_width * shape.nose_width)) ** 2.4))
+    half_width = interpolate(height, [-0.1, 0.1, 0.27, 0.36, 0.42], [0.06, 0.066, 0.085, 0.1, 0.09])
+    across = np.abs(side / (half_width * shape.nose_width))
+    profile = decay(across * across * np.sqrt(across))
     wing = bump(np.abs(side), height, (0.115 * shape.nose_width, 0.37), (0.05, 0.05))
     return shape.nose * (ridge * profile + 0.1 * wing)
 
@@ -218,10 +229,10 @@ def _relief(
     out += (0.03 + shape.brow) * bump(far, height, (0.22, -0.17), (0.2, 0.07))
     out += (0.035 + shape.cheek + 0.03 * face.smile) * bump(far, height, (0.42, 0.26), (0.17, 0.15))
     out -= 0.03 * bump(far, height, (0.42, 0.55), (0.15, 0.15))
-    mouth = np.exp(-((side / 0.23) ** 4))
-    out += 0.055 * shape.lips * mouth * np.exp(-(((height - 0.565) / 0.045) ** 2))
-    out += 0.05 * shape.lips * mouth * np.exp(-(((height - 0.66) / 0.045) ** 2))
-    out -= 0.02 * mouth * np.exp(-(((height - 0.614) / 0.014) ** 2))
+    mouth = _plateau(side / 0.23)
+    out += 0.055 * shape.lips * mouth * _bell((height - 0.565) / 0.045)
+    out += 0.05 * shape.lips * mouth * _bell((height - 0.66) / 0.045)
+    out -= 0.02 * mouth * _bell((height - 0.614) / 0.014)
     out += (0.04 + shape.chin) * bump(side, height, (0, 0.9), (0.2, 0.1))
     return out
 
@@ -229,8 +240,8 @@ def _relief(
 def surface_point(skin: Floats, side: NDArray[np.float64], height: NDArray[np.float64]) -> Floats:
     """Points (N x 3) of the skin at canonical side (N) and height (N), bilinear in the grid."""
     heights, longitudes = skin_grid()
-    row = np.interp(height, heights, np.arange(len(heights)))
-    column = np.interp(np.degrees(side / SIDE), longitudes, np.arange(len(longitudes)))
+    row = interpolate(height, heights, np.arange(len(heights)))
+    column = interpolate(np.degrees(side / SIDE), longitudes, np.arange(len(longitudes)))
     r, c = (
         np.minimum(row.astype(int), len(heights) - 2),
         np.minimum(column.astype(int), len(longitudes) - 2),
@@ -249,13 +260,13 @@ def ear_vertices(shape: Shape, sign: int) -> Floats:
     rho = np.array([0.0, 0.3, 0.55, 0.72, 0.86, 0.97, 1.0, 0.93, 0.7])[:, None]
     lift = np.array([-0.01, -0.01, 0.015, 0.06, 0.09, 0.085, 0.05, 0.02, -0.03])[:, None]
     angle = np.linspace(0, 2 * np.pi, 19)[None]
-    lobe = 1 - 0.28 * np.clip(np.sin(angle), 0, 1)  # narrower below
-    back = 0.155 * rho * np.cos(angle) * lobe
-    down = 0.27 * rho * np.sin(angle) + 0.05 * back
-    out = lift * (1 - 0.5 * np.clip(-np.cos(angle), 0, 1) * (rho > 0.6))
+    lobe = 1 - 0.28 * np.clip(sin(angle), 0, 1)  # narrower below
+    back = 0.155 * rho * cos(angle) * lobe
+    down = 0.27 * rho * sin(angle) + 0.05 * back
+    out = lift * (1 - 0.5 * np.clip(-cos(angle), 0, 1) * (rho > 0.6))
     flare = np.radians(shape.ears_out)
-    x = out * np.cos(flare) + (back + 0.12) * np.sin(flare)
-    z = back * np.cos(flare) - out * np.sin(flare) + 0.1
+    x = out * cos(flare) + (back + 0.12) * sin(flare)
+    z = back * cos(flare) - out * sin(flare) + 0.1
     points = np.stack(
         [0.645 * shape.width + x * shape.ears, down * shape.ears + 0.17 + 0 * out, z], -1
     )
@@ -278,20 +289,29 @@ class Hair:
     frizz: float = 0.01
 
 
+@cache
+def _hair_grid() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The line's average height and the strands' height in [-1; 1], on the skin grid."""
+    heights, longitudes = skin_grid()
+    height, longitude = heights[:, None], longitudes[None]
+    line_at = [0, 22, 40, 52, 64, 72, 82, 102, 112, 180]
+    level = [0.02, -0.02, 0.04, 0.3, 0.55, 0.82, 0.56, 0.56, 1.1, 1.3]
+    line = interpolate(np.abs(longitude), line_at, level)
+    around = np.radians(longitude)  # whole multiples of it: the ring of strands must close
+    strands = sin(97 * around + 9 * height) * cos(41 * around - 5 * height)
+    return line + 0.015 * sin(longitude + height * 7), strands
+
+
 def hair_thickness(skin: Floats, hair: Hair) -> Floats:
     """How far hair stands off the skin grid (rows x columns); negative where there is none."""
     heights, longitudes = skin_grid()
-    height, longitude = np.meshgrid(heights, longitudes, indexing="ij")
-    far, line_at = np.abs(longitude), [0, 22, 40, 52, 64, 72, 82, 102, 112, 180]
-    line = np.interp(far, line_at, [0.02, -0.02, 0.04, 0.3, 0.55, 0.82, 0.56, 0.56, 1.1, 1.3])
-    lock = np.exp(-(((longitude + 35 * np.sign(hair.parting)) / 32) ** 2))
-    line += hair.line + hair.fringe * lock + 0.015 * np.sin(longitude + height * 7)
-    below = np.clip((line - height) / 0.22, -1, 1)
-    amount = np.interp(skin[..., 1], [-0.75, -0.15], [hair.top, hair.sides])
+    line, strands = _hair_grid()
+    lock = _bell((longitudes + 35 * np.sign(hair.parting)) / 32)
+    line = line + hair.line + hair.fringe * lock
+    below = np.clip((line - heights[:, None]) / 0.22, -1, 1)
+    amount = interpolate(skin[..., 1], [-0.75, -0.15], [hair.top, hair.sides])
     cover = np.where(below > 0, np.sqrt(np.abs(below)), below)
-    groove = np.exp(-(((skin[..., 0] - hair.parting) / 0.05) ** 2)) * (skin[..., 2] < 0.25)
-    around = np.radians(longitude)  # whole multiples of it: the ring of strands must close
-    strands = np.sin(97 * around + 9 * height) * np.cos(41 * around - 5 * height)
+    groove = _bell((skin[..., 0] - hair.parting) / 0.05) * (skin[..., 2] < 0.25)
     thick = amount * cover * (1 - 0.45 * groove) + hair.frizz * strands * (below > 0.2)
     return np.where(amount < 0, -0.03, np.maximum(thick, -0.03)).astype(np.float32)
 
@@ -300,10 +320,10 @@ def curtain_vertices(hair: Hair) -> Floats:
     """Long hair hanging behind the ears: an open sheet around the back of the head."""
     longitude = np.radians(np.linspace(68, 292, 29))[None]
     down = np.linspace(0, 1, 9)[:, None]
-    y = -0.6 + (hair.length + 0.6) * down + 0.03 * np.sin(longitude * 23) * down
-    wave = 1 + 0.02 * np.sin(longitude * 31 + 3 * down) + 0.01 * np.sin(longitude * 57)
-    x = (0.74 + hair.sides * 0.7 + 0.1 * down) * np.sin(longitude) * wave
-    z = -(0.98 + hair.sides * 0.6 - 0.3 * _step(down, 0.3, 1.0)) * np.cos(longitude) * wave
+    y = -0.6 + (hair.length + 0.6) * down + 0.03 * sin(longitude * 23) * down
+    wave = 1 + 0.02 * sin(longitude * 31 + 3 * down) + 0.01 * sin(longitude * 57)
+    x = (0.74 + hair.sides * 0.7 + 0.1 * down) * sin(longitude) * wave
+    z = -(0.98 + hair.sides * 0.6 - 0.3 * _step(down, 0.3, 1.0)) * cos(longitude) * wave
     z = np.where(z < 0, z * 0.55, z) + 0.03
     tuck = 0.72 + 0.28 * _step(down, 0, 0.3)  # the upper end lies inside the hair of the cap
     x, z = x * tuck, z * tuck
@@ -316,9 +336,9 @@ def ball_vertices(centre: tuple[float, float, float], radius: float) -> Floats:
     around = np.linspace(-np.pi, np.pi, 17)[None]
     unit = np.stack(
         [
-            np.sin(polar) * np.sin(around),
-            -np.cos(polar) + 0 * around,
-            -np.sin(polar) * np.cos(around),
+            sin(polar) * sin(around),
+            -cos(polar) + 0 * around,
+            -sin(polar) * cos(around),
         ],
         -1,
     )
@@ -329,8 +349,8 @@ def tube_vertices(rings: list[tuple[float, float, float, float]]) -> Floats:
     """A tube of elliptical rings, each (y, z of its centre, half width, half depth)."""
     around = np.radians(np.linspace(-180, 180, 29))
     table = np.array(rings)[:, :, None]
-    x = table[:, 2] * np.sin(around)
-    z = table[:, 1] - table[:, 3] * np.cos(around)
+    x = table[:, 2] * sin(around)
+    z = table[:, 1] - table[:, 3] * cos(around)
     return np.stack([x, table[:, 0] + 0 * x, z], axis=-1).astype(np.float32)
 
 
@@ -387,8 +407,8 @@ def landmarks_canonical() -> NDArray[np.float64]:
     return np.array(points)
 
 
-# Landmark i of a mirrored face is landmark MIRROR_68[i] of the face.
+# Landmark i of a flipped face is landmark FLIP_68[i] of the face.
 _JAW_BROWS_NOSE = [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
 _EYES = [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
 _LIPS = [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-MIRROR_68 = np.array([*_JAW_BROWS_NOSE, *_EYES, *_LIPS])
+FLIP_68 = np.array([*_JAW_BROWS_NOSE, *_EYES, *_LIPS])

@@ -10,6 +10,7 @@ from data.demo import head
 from data.demo.head import Expression, Hair, Shape
 from data.demo.paint import FACE_H, FACE_W, HAIR_W, PLAIN_H, PLAIN_W, Colours, atlas_uv_face
 from data.demo.raster import Floats, grid_normals
+from data.demo.steady import Draws, cos, sin
 
 SKINS = [
     (190, 205, 238),
@@ -43,12 +44,12 @@ class Part:
     uv: Floats  # rows x columns x 2, atlas pixels
     ambient: Floats  # rows x columns
     two_sided: bool = False
-    body: bool = False  # stands still when the head turns
+    body: bool = False  # does not move with the head
     gloss: float = 0.1
-    hidden: NDArray[np.bool_] | None = None  # rows x columns: surely under another part
+    hidden: NDArray[np.bool_] | None = None  # rows x columns: certainly behind another part
 
 
-def sample_person(rng: np.random.Generator) -> Person:
+def sample_person(rng: Draws) -> Person:
     """A random identity."""
     normal, uniform = rng.normal, rng.uniform
     shape = Shape(
@@ -91,7 +92,7 @@ def sample_person(rng: np.random.Generator) -> Person:
     return Person(shape, _sample_hair(rng), colours, glasses=bool(rng.random() < 0.15))
 
 
-def _sample_hair(rng: np.random.Generator) -> Hair:
+def _sample_hair(rng: Draws) -> Hair:
     uniform = rng.uniform
     parting = float(rng.choice([-1, 1])) * uniform(0.12, 0.38)
     base = Hair(line=uniform(-0.74, -0.56), parting=parting, frizz=uniform(0, 0.02))
@@ -125,7 +126,7 @@ def _sample_hair(rng: np.random.Generator) -> Hair:
     return styles[str(style)]
 
 
-def sample_expression(rng: np.random.Generator) -> Expression:
+def sample_expression(rng: Draws) -> Expression:
     """A random moment."""
     return Expression(
         mouth_open=max(0.0, float(rng.normal(-0.1, 0.4))),
@@ -166,7 +167,7 @@ def _extras(person: Person, skin: Floats) -> Iterator[Part]:
         yield Part(sheet, _hair_uv(u, v), _f32(0.95 + 0 * u), two_sided=True, gloss=0.16)
     if hair.bun:
         slope = 0.75 * hair.bun_height
-        centre = (0.0, hair.bun_height - 0.1, 0.95 + 0.1 * hair.bun - 0.6 * slope**2)
+        centre = (0.0, hair.bun_height - 0.1, 0.95 + 0.1 * hair.bun - 0.6 * slope * slope)
         ball = head.ball_vertices(centre, hair.bun)
         u = np.linspace(0, 250, ball.shape[1])[None] + np.zeros((ball.shape[0], 1))
         yield Part(
@@ -189,9 +190,9 @@ def _glasses(skin: Floats) -> Iterator[Part]:
         ring = [
             np.stack(
                 [
-                    radius * 1.15 * np.cos(angle),
-                    radius * np.sin(angle),
-                    0.3 * (radius * np.cos(angle) * sign) ** 2,
+                    radius * 1.15 * cos(angle),
+                    radius * sin(angle),
+                    0.3 * (radius * cos(angle) * sign) ** 2,
                 ],
                 -1,
             )
@@ -200,7 +201,7 @@ def _glasses(skin: Floats) -> Iterator[Part]:
         yield _plain(_f32(centre + np.array(ring)), 2, np.ones(2), two_sided=True)
         start = centre + np.array([sign * 0.19, -0.02, 0.01])
         bar = np.linspace(start, [sign * 0.69, 0.0, 0.1], 9)
-        bar[:, 0] += sign * 0.12 * np.sin(np.linspace(0, np.pi, 9))
+        bar[:, 0] += sign * 0.12 * sin(np.linspace(0, np.pi, 9))
         yield _band(bar, 0.013)
     middle = head.surface_point(skin, np.zeros(1), np.array([-0.03]))[0] - [0, 0, 0.035]
     yield _band(middle + np.linspace(-1, 1, 7)[:, None] * [0.12, 0, 0], 0.012)
@@ -215,7 +216,7 @@ def _band(line: NDArray[np.float64], half: float) -> Part:
 def _plain(
     vertices: Floats, patch: int, ambient: np.ndarray, body: bool = False, two_sided: bool = False
 ) -> Part:
-    """A part of one colour: patch 0 skin, 1 cloth, 2 frames of glasses. ambient: one a row."""
+    """A part of one colour: patch 0 skin, 1 cloth, 2 frames of glasses. ambient: one per row."""
     uv = np.empty((*vertices.shape[:2], 2), dtype=np.float32)
     uv[:] = FACE_W + HAIR_W + PLAIN_W / 2, (patch + 0.5) * PLAIN_H
     light = np.broadcast_to(np.asarray(ambient, np.float32)[:, None], vertices.shape[:2])

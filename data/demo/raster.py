@@ -1,4 +1,4 @@
-"""A z-buffered triangle rasteriser in numpy: which triangle each pixel sees, and where on it."""
+"""A z-buffered triangle rasteriser in NumPy: what each pixel sees of a mesh."""
 
 from functools import lru_cache
 
@@ -23,108 +23,114 @@ def grid_normals(vertices: Floats) -> Floats:
     A part is wound so that its columns run to the right and its rows run down when it is seen from
     outside. A first or last row that shrinks to a point takes the mean of the row beside it.
     """
-    along = np.gradient(vertices, axis=1)
-    if np.allclose(vertices[:, 0], vertices[:, -1], atol=1e-5):  # a closed ring: no seam
-        along[:, 0] = along[:, -1] = vertices[:, 1] - vertices[:, -2]
-    normals = np.cross(np.gradient(vertices, axis=0), along)
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    normals = normals / np.maximum(length, 1e-12)
+    planes = np.ascontiguousarray(np.moveaxis(vertices, -1, 0))  # long rows are faster
+    down, along = np.gradient(planes, axis=(1, 2))
+    if np.abs(planes[..., 0] - planes[..., -1]).max() < 1e-5:  # a closed ring: no seam
+        along[..., 0] = along[..., -1] = planes[..., 1] - planes[..., -2]
+    (a, b, c), (u, v, w) = down, along
+    normals = np.stack([b * w - c * v, c * u - a * w, a * v - b * u])
+    length = np.sqrt((normals * normals).sum(0))
+    normals /= np.maximum(length, 1e-12)
     for end, beside in ((0, 1), (-1, -2)):
         if length[end].max() < 1e-6:
-            mean = normals[beside].mean(0)
-            normals[end] = mean / np.linalg.norm(mean)
-    return normals.astype(np.float32)
+            mean = normals[:, beside].mean(-1, keepdims=True)
+            normals[:, end] = mean / np.sqrt((mean * mean).sum())
+    return np.ascontiguousarray(np.moveaxis(normals, 0, -1), dtype=np.float32)
 
 
 def front_facing(points: Floats, triangles: Ints) -> NDArray[np.bool_]:
     """Which triangles show their outside, from the screen positions (V x 2) of their corners."""
-    a, b, c = (points[triangles[:, k], :2] for k in range(3))
-    return _cross(b - a, c - a) > 0
+    x, y = (points[:, k].take(triangles.T) for k in (0, 1))
+    return np.asarray(_area(x, y) > 0)
 
 
 def rasterise(
-    points: Floats, triangles: Ints, size_hw: tuple[int, int]
-) -> tuple[Ints, Ints, Floats]:
-    """The nearest triangle of every covered pixel.
+    points: Floats, triangles: Ints, fields: Floats, size_hw: tuple[int, int]
+) -> tuple[Ints, Floats]:
+    """What the nearest triangle of every covered pixel shows there.
 
     points (V x 3): pixel x, pixel y, depth; pixel centres lie at integers. triangles (T x 3).
-    Returns the covered pixels as flat indices (P), the triangle of each (P) and its barycentric
-    coordinates there (P x 3).
+    fields (C x V): values at the vertices, linear on the screen between them. Returns the covered
+    pixels as flat indices (P) and their fields (C x P). One row a field: NumPy is five times faster
+    on long rows than on rows of C.
     """
     height, width = size_hw
-    corners = points[triangles]
-    planes, sound = _planes(corners)
-    top = np.ceil(corners[..., 1].min(1)).clip(0, height).astype(np.int64)
-    bottom = np.floor(corners[..., 1].max(1)).clip(-1, height - 1).astype(np.int64)
-    line_owner, line_offset = _count_up(np.where(sound, np.maximum(bottom - top + 1, 0), 0))
-    row = top[line_owner] + line_offset
-    at_line = planes[line_owner]
-    at_line[:, :, 2] += at_line[:, :, 1] * (row - corners[line_owner, 0, 1])[:, None]
-    origin = corners[line_owner, 0, 0]
-    left, right = _span(at_line, origin, width)
-    line, column_offset = _count_up(np.maximum(right - left + 1, 0))
-    column = left[line] + column_offset
-    x = (column - origin[line]).astype(np.float32)
-    pixel = row[line] * width + column
-    depth = at_line[:, 2, 0][line] * x + at_line[:, 2, 2][line]
+    x, y = (points[:, k].take(triangles.T) for k in (0, 1))  # 3 x T, as all that follows
+    weights, sound = _weights(x, y)
+    values = np.stack([field.take(triangles.T) for field in (*fields, points[:, 2])])
+    along, down = (_slopes(weights[:, k], values) for k in (0, 1))
+    top = np.ceil(y.min(0)).clip(0, height).astype(np.int64)
+    bottom = np.floor(y.max(0)).clip(-1, height - 1).astype(np.int64)
+    owner, row = _count_up(top, np.where(sound, np.maximum(bottom - top + 1, 0), 0))
+    below, origin = (row - y[0].take(owner)).astype(np.float32), x[0].take(owner)
+    across, fall = weights[:, 0].take(owner, axis=1), weights[:, 1].take(owner, axis=1)
+    left, right = _span(across, fall * below, origin, width)
+    # Along a line of a triangle, `offset` pixels from its first corner: start + step · offset.
+    step = along.take(owner, axis=1)
+    start = values[:, 0].take(owner, axis=1) + down.take(owner, axis=1) * below
+    line, column = _count_up(left, np.maximum(right - left + 1, 0))
+    offset = column.astype(np.float32) - origin.take(line)
+    pixel = (row * width).take(line) + column
+    depth = start[-1].take(line) + step[-1].take(line) * offset
     winner = _nearest(pixel, depth, height * width)
-    line, x = line[winner], x[winner]
-    second = at_line[:, 0, 0][line] * x + at_line[:, 0, 2][line]
-    third = at_line[:, 1, 0][line] * x + at_line[:, 1, 2][line]
-    weights = np.stack([1 - second - third, second, third], axis=-1)
-    return pixel[winner], line_owner[line], weights
+    line, offset = line.take(winner), offset.take(winner)
+    seen = [s.take(line) + d.take(line) * offset for s, d in zip(start, step, strict=True)]
+    return pixel.take(winner), np.stack(seen[:-1])
 
 
-def _count_up(counts: Ints) -> tuple[Ints, Ints]:
-    """For counts (N): whose turn it is, and 0, 1, ... counts[i] - 1 within each turn."""
+def _count_up(first: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """For starts and counts (N): whose turn it is, and first[i], first[i] + 1, ... in each turn."""
     owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, np.arange(len(owner)) + (first - np.cumsum(counts) + counts).take(owner)
 
 
-def _span(at_line: Floats, origin: Floats, width: int) -> tuple[Ints, Ints]:
+def _span(step: Floats, start: Floats, origin: Floats, width: int) -> tuple[Ints, Ints]:
     """First and last pixel of a triangle on a line of the image: where all weights are ≥ 0.
 
-    at_line (L x 3 x 3): `_planes`, of which only the slope in x and the constant are used; origin
-    (L): the pixel x from which they count.
+    step, start (2 x L): slope in x and value at the first corner's x of the second and the third
+    corner's weight; origin (L): that x.
     """
-    slope = np.stack([-at_line[:, 0, 0] - at_line[:, 1, 0], at_line[:, 0, 0], at_line[:, 1, 0]])
-    value = np.stack([1 - at_line[:, 0, 2] - at_line[:, 1, 2], at_line[:, 0, 2], at_line[:, 1, 2]])
+    slope = np.stack([-step[0] - step[1], step[0], step[1]])
+    value = np.stack([1 - start[0] - start[1], start[0], start[1]])
     slope = np.where(np.abs(slope) < 1e-9, np.float32(1e-9), slope)
-    crossing = -(value + 1e-4) / slope  # the slack keeps cracks between neighbours closed
-    left = np.where(slope > 0, crossing, -np.inf).max(0) + origin
-    right = np.where(slope < 0, crossing, np.inf).min(0) + origin
+    crossing = -(value + np.float32(1e-4)) / slope  # slack: no cracks between neighbours
+    left = np.where(slope > 0, crossing, np.float32(-np.inf)).max(0) + origin
+    right = np.where(slope < 0, crossing, np.float32(np.inf)).min(0) + origin
     left = np.ceil(left.clip(-1, width)).astype(np.int64).clip(0)
     return left, np.floor(right.clip(-1, width - 1)).astype(np.int64)
 
 
-def _planes(corners: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Coefficients (T x 3 x 3) of [second corner's weight, third corner's weight, depth], each as
-    a·x + b·y + c with x, y counted from the first corner; and which triangles have an area.
+def _weights(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Slopes in x and y of the second and the third corner's barycentric weight (2 weights x 2
+    directions x T), and which triangles have an area. x, y (3 x T).
     """
-    ab, ac = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    area = _cross(ab, ac)
+    area = _area(x, y)
     sound = np.abs(area) > 1e-6
-    inverse = (1 / np.where(sound, area, 1))[:, None]
-    weight_b = np.stack([ac[:, 1], -ac[:, 0]], -1) * inverse
-    weight_c = np.stack([-ab[:, 1], ab[:, 0]], -1) * inverse
-    slope = weight_b * ab[:, 2:] + weight_c * ac[:, 2:]
-    planes = np.zeros((len(corners), 3, 3), dtype=np.float32)
-    planes[:, :, :2] = np.stack([weight_b, weight_c, slope], axis=1)
-    planes[:, 2, 2] = corners[:, 0, 2]
-    return planes, sound
+    area = np.where(sound, area, 1)
+    second = [(y[2] - y[0]) / area, (x[0] - x[2]) / area]
+    third = [(y[0] - y[1]) / area, (x[1] - x[0]) / area]
+    return np.stack([np.stack(second), np.stack(third)]).astype(np.float32), sound
+
+
+def _slopes(weights: Floats, values: Floats) -> Floats:
+    """Slopes (C x T) of fields in one direction, from the weights' (2 x T) and the corners' values
+    (C x 3 x T).
+    """
+    first = values[:, 0]
+    rise = weights[0] * (values[:, 1] - first) + weights[1] * (values[:, 2] - first)
+    return np.asarray(rise)
 
 
 def _nearest(pixel: Ints, depth: Floats, pixels: int) -> Ints:
     """Of all fragments of a pixel, the index of the one with the smallest depth."""
-    if len(pixel) == 0:
-        return np.zeros(0, dtype=np.int64)
-    span = max(float(np.ptp(depth)), 1e-9)
-    level = ((depth - depth.min()) / span * (2**30)).astype(np.int64)
-    key = (level << 32) | np.arange(len(pixel))
-    buffer = np.full(pixels, np.iinfo(np.int64).max)
-    np.minimum.at(buffer, pixel, key)
-    return buffer[buffer != np.iinfo(np.int64).max] & 0xFFFFFFFF
+    bits = depth.view(np.int32)
+    level = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)  # in the order of the floats
+    unseen = np.iinfo(np.int64).max
+    buffer = np.full(pixels, unseen)
+    np.minimum.at(buffer, pixel, (level << 32) | np.arange(len(pixel)))
+    return buffer[buffer != unseen] & 0xFFFFFFFF
 
 
-def _cross(a: Floats, b: Floats) -> Floats:
-    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+def _area(x: Floats, y: Floats) -> Floats:
+    """Twice the signed area of triangles. x, y (3 x T)."""
+    return np.asarray((x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0]))

@@ -1,6 +1,7 @@
 """From a person and a pose to pixels: transform, rasterise, shade, composite."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -10,10 +11,9 @@ from data.demo import head, paint
 from data.demo import person as persons
 from data.demo.head import Expression
 from data.demo.person import Part, Person
+from data.demo.pictures import Image, as_bytes, look_up, shrink
 from data.demo.raster import Floats, front_facing, grid_normals, grid_triangles, rasterise
-from hpe_core.geometry import rotation_from_pyr
-
-Image = NDArray[np.uint8]
+from data.demo.steady import rotation, turn
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Camera:
     """Where the head stands in the image, and how strong the perspective is."""
 
     centre_xy: tuple[float, float]  # pixel of the head's origin
-    scale: float  # pixels a head unit at the head's origin
+    scale: float  # pixels per head unit, at the head's origin
     distance: float = 9.0  # head units from the camera to the head's origin
 
 
@@ -47,7 +47,7 @@ class View:
 
     @property
     def rotation(self) -> Floats:
-        return rotation_from_pyr(self.pyr_deg).astype(np.float32)
+        return rotation(self.pyr_deg).astype(np.float32)
 
 
 def project(points: Floats, camera: Camera) -> Floats:
@@ -58,78 +58,100 @@ def project(points: Floats, camera: Camera) -> Floats:
     return np.concatenate([pixels, -nearness], axis=-1).astype(np.float32)
 
 
-def draw_head(image: Image, view: View) -> None:
-    """Draws the person over `image` (H x W x 3, BGR), in place."""
-    skin = head.skin_vertices(view.person.shape, view.face)
-    mesh = _assemble(view, skin)
-    points = project(mesh.points, view.camera)
+def render_head(image: Image, view: View) -> None:
+    """Renders the person over `image` (H x W x 3, BGR), in place."""
+    mesh = _mesh(view.person, view.face)
+    camera_points, normals = _pose(mesh, view)
+    points = project(camera_points, view.camera)
     window = _window(points, image.shape[:2])
     if window is None:
         return
     x1, y1, x2, y2 = window
-    # Small heads are drawn larger and shrunk; all by at least a fifth, against jagged outlines.
+    # Small heads are rendered larger and shrunk; all by at least a fifth, against jagged outlines.
     fine = float(np.clip(100 / view.camera.scale, 1.2, 2.0))
     height, width = round((y2 - y1) * fine), round((x2 - x1) * fine)
-    points[:, :2] = (points[:, :2] - (x1 - 0.5, y1 - 0.5)) * fine - 0.5
-    shown = mesh.triangles[mesh.two_sided | front_facing(points, mesh.triangles)]
-    pixel, owner, weights = rasterise(points, shown, (height, width))
+    points[:, :2] = (points[:, :2] - np.float32((x1 - 0.5, y1 - 0.5))) * np.float32(fine) - 0.5
+    shown = mesh.triangles[mesh.two_sided_triangles | front_facing(points, mesh.triangles)]
+    atlas, density = _lit_atlas(view)
+    fields = np.stack([*(mesh.uv.T * density - 0.5), *_light(view.light, normals, mesh)])
+    pixel, seen = rasterise(points, shown, fields, (height, width))
     layer = np.zeros((height * width, 4), dtype=np.uint8)  # colour times coverage, and coverage
-    layer[pixel, :3] = _colour(view, mesh, shown[owner], weights)
-    layer[pixel, 3] = 255
+    layer.view(np.uint32)[pixel] = _colour(atlas, seen).view(np.uint32)
     _composite(image[y1:y2, x1:x2], layer.reshape(height, width, 4))
 
 
 def _composite(under: Image, layer: Image) -> None:
     """Shrinks a layer (BGR times coverage, coverage) to `under` and lays it over it, in place."""
-    height, width = under.shape[:2]
-    small = np.asarray(cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    see_through = cv2.merge([255 - small[..., 3]] * 3)
-    under[:] = cv2.add(cv2.multiply(under, see_through, scale=1 / 255), small[..., :3])
+    size_wh = under.shape[1], under.shape[0]
+    small = np.asarray(cv2.resize(layer, size_wh, interpolation=cv2.INTER_LINEAR_EXACT))
+    b, g, r, coverage = cv2.split(small)
+    shaded = cv2.multiply(under, cv2.merge([255 - coverage] * 3), dtype=cv2.CV_16U) + np.uint16(128)
+    shaded += shaded >> 8
+    shaded >>= 8  # now under · (1 - coverage), rounded
+    under[:] = cv2.add(shaded.astype(np.uint8), cv2.merge([b, g, r]))
 
 
 @dataclass(frozen=True)
 class _Mesh:
-    """All parts as one triangle soup in the camera frame, origin at the head."""
+    """All parts of a person as one triangle soup; the parts of the body come last."""
 
-    points: Floats  # V x 3
-    attributes: Floats  # V x 4: atlas u, v; light level; shine
-    triangles: NDArray[np.int64]
-    two_sided: NDArray[np.bool_]  # per triangle
+    points: Floats  # V x 3, the head's frame or the body's
+    normals: Floats  # V x 3
+    uv: Floats  # V x 2, atlas pixels
+    ambient: Floats  # V
+    gloss: Floats  # V
+    two_sided: NDArray[np.bool_]  # V
+    triangles: NDArray[np.int64]  # T x 3
+    two_sided_triangles: NDArray[np.bool_]  # T
+    body_from: int  # index of the body's first vertex
 
 
-def _assemble(view: View, skin: Floats) -> _Mesh:
-    points, attributes, triangles, two_sided, start = [], [], [], [], 0
-    for part in persons.parts(view.person, view.face, skin):
-        turn = _body_rotation(view) if part.body else view.rotation
-        turned = part.vertices @ turn.T + (_body_shift(view) if part.body else 0)
-        rows, columns = part.vertices.shape[:2]
-        level, shine = _light(view.light, grid_normals(turned), part)
-        fields = np.concatenate([part.uv, level[..., None], shine[..., None]], axis=-1)
-        points.append(turned.reshape(-1, 3))
-        attributes.append(fields.reshape(-1, 4))
-        grid = grid_triangles(rows, columns)
-        if part.hidden is not None:
-            grid = grid[~part.hidden.ravel()[grid].all(1)]
-        triangles.append(grid + start)
-        two_sided.append(np.full(len(grid), part.two_sided))
-        start += rows * columns
+@lru_cache(maxsize=4)
+def _mesh(person: Person, face: Expression) -> _Mesh:
+    """Shared between calls: never write to it."""
+    parts = list(persons.parts(person, face, head.skin_vertices(person.shape, face)))
+    parts.sort(key=lambda part: part.body)
+    counts = [part.ambient.size for part in parts]
+    starts = np.cumsum([0, *counts])
+    triangles = [_triangles(part) for part in parts]
     return _Mesh(
-        np.concatenate(points).astype(np.float32),
-        np.concatenate(attributes).astype(np.float32),
-        np.concatenate(triangles),
-        np.concatenate(two_sided),
+        points=np.concatenate([part.vertices.reshape(-1, 3) for part in parts]),
+        normals=np.concatenate([grid_normals(part.vertices).reshape(-1, 3) for part in parts]),
+        uv=np.concatenate([part.uv.reshape(-1, 2) for part in parts]),
+        ambient=np.concatenate([part.ambient.ravel() for part in parts]),
+        gloss=np.repeat(np.float32([part.gloss for part in parts]), counts),
+        two_sided=np.repeat([part.two_sided for part in parts], counts),
+        triangles=np.concatenate([t + s for t, s in zip(triangles, starts, strict=False)]),
+        two_sided_triangles=np.repeat(
+            [part.two_sided for part in parts], [len(t) for t in triangles]
+        ),
+        body_from=sum(part.ambient.size for part in parts if not part.body),
     )
+
+
+def _triangles(part: Part) -> NDArray[np.int64]:
+    grid = grid_triangles(*part.ambient.shape)
+    return grid if part.hidden is None else grid[~part.hidden.ravel()[grid].all(1)]
+
+
+def _pose(mesh: _Mesh, view: View) -> tuple[Floats, Floats]:
+    """Vertices and normals (V x 3) in the camera frame, origin at the head."""
+    head_turn, body_turn, n = view.rotation, _body_rotation(view), mesh.body_from
+    body = turn(mesh.points[n:], body_turn) + _body_shift(view)
+    points = np.concatenate([turn(mesh.points[:n], head_turn), body])
+    normals = [turn(mesh.normals[:n], head_turn), turn(mesh.normals[n:], body_turn)]
+    return points, np.concatenate(normals)
 
 
 def _body_rotation(view: View) -> Floats:
     pitch, yaw, roll = view.pyr_deg
-    return rotation_from_pyr([0.15 * pitch, 0.4 * yaw, 0.25 * roll]).astype(np.float32)
+    return rotation([0.15 * pitch, 0.4 * yaw, 0.25 * roll]).astype(np.float32)
 
 
 def _body_shift(view: View) -> Floats:
     """Puts the base of the body's neck under the head's."""
     base = np.array([0, 1.2, 0.22], np.float32)
-    return base @ view.rotation.T - base @ _body_rotation(view).T
+    return np.asarray(turn(base, view.rotation) - turn(base, _body_rotation(view)))
 
 
 def _window(points: Floats, size_hw: tuple[int, ...]) -> tuple[int, int, int, int] | None:
@@ -141,41 +163,55 @@ def _window(points: Floats, size_hw: tuple[int, ...]) -> tuple[int, int, int, in
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
 
 
-def _light(light: Light, normals: Floats, part: Part) -> tuple[Floats, Floats]:
-    """Light level and shine at the vertices of a part, from its normals in the camera frame."""
-    if part.two_sided:
-        normals = np.where(normals[..., 2:] > 0, -normals, normals)
-    lamp = np.array(light.direction, np.float32)
-    lamp /= np.linalg.norm(lamp)
-    diffuse = np.clip((normals @ lamp + 0.25) / 1.25, 0, 1)  # wrapped: skin scatters light
-    half = lamp + np.array([0, 0, -1], np.float32)
-    half /= np.linalg.norm(half)
-    shine = 255 * part.gloss * light.strength * np.clip(normals @ half, 0, 1) ** 18
-    sky = light.ambient * (0.8 - 0.2 * normals[..., 1])
-    return part.ambient * (sky + light.strength * diffuse), shine
+def _light(light: Light, normals: Floats, mesh: _Mesh) -> Floats:
+    """Light level and shine at the vertices (2 x V), from their normals in the camera frame."""
+    x, y, z = normals.T
+    sign = np.where(mesh.two_sided & (z > 0), np.float32(-1), np.float32(1))
+    lamp = _unit(np.array(light.direction))
+    half = _unit(lamp + np.array([0, 0, -1]))
+    towards = (x * lamp[0] + y * lamp[1] + z * lamp[2]) * sign
+    diffuse = np.clip((towards + 0.25) / 1.25, 0, 1)  # wrapped: skin scatters light
+    mirror = np.clip((x * half[0] + y * half[1] + z * half[2]) * sign, 0, 1)
+    power2 = mirror * mirror
+    power8 = (power2 * power2) * (power2 * power2)
+    shine = 255 * mesh.gloss * light.strength * (power8 * power8 * power2)
+    sky = light.ambient * (0.8 - 0.2 * y * sign)
+    level = mesh.ambient * (sky + light.strength * diffuse)
+    return np.stack([level, shine]).astype(np.float32)
 
 
-def _colour(view: View, mesh: _Mesh, corners: NDArray[np.int64], weights: Floats) -> Image:
-    """Colour (P x 3) of fragments. corners (P x 3): vertices; weights (P x 3)."""
-    fields = [weights[:, k, None] * mesh.attributes[corners[:, k]] for k in range(3)]
-    seen = fields[0] + fields[1] + fields[2]
-    atlas = paint.paint_atlas(view.person.colours, view.face, view.person.hair)
-    small = float(np.clip(view.camera.scale * 1.5 / paint.DENSITY, 0.1, 1.0))  # against aliasing
-    shrunk = cv2.resize(atlas, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
-    tinted = cv2.multiply(shrunk, np.array([*view.light.tint, 1.0]))
-    albedo = _remap(np.asarray(tinted, np.uint8), seen[:, None, :2] * np.float32(small))
-    colour = albedo * seen[:, 2:3] + seen[:, 3:4]
-    return np.clip(colour, 0, 255, out=colour).astype(np.uint8)
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vector / np.sqrt((vector * vector).sum()))
 
 
-def _remap(atlas: Image, uv: Floats) -> Floats:
-    """Bilinear texture look-up. uv (P x 1 x 2). Returns P x 3. cv2 allows 32767 rows at most."""
-    u, v = np.ascontiguousarray(uv[..., 0]), np.ascontiguousarray(uv[..., 1])
-    # Two maps: OpenCV 5 reads a map of two channels wrongly.
-    looked_up = [
-        cv2.remap(
-            atlas, u[k : k + 30000], v[k : k + 30000], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
-        )
-        for k in range(0, len(u), 30000)
-    ]
-    return np.concatenate([np.zeros((0, 1, 3)), *looked_up], dtype=np.float32)[:, 0]
+def _lit_atlas(view: View) -> tuple[Image, Floats]:
+    """The person's paint in the lamp's colour, shrunk against aliasing, and how much, as float32.
+
+    In steps of a sixteenth, so that the frames of a video share it.
+    """
+    sixteenths = int(np.clip(np.ceil(view.camera.scale * 1.5 / paint.DENSITY * 16), 2, 16))
+    atlas = _tinted(view.person.colours, view.face, view.person.hair, view.light.tint, sixteenths)
+    return atlas, np.float32(sixteenths / 16)
+
+
+@lru_cache(maxsize=4)
+def _tinted(
+    colours: paint.Colours, face: Expression, hair: head.Hair, tint: paint.Colour, sixteenths: int
+) -> Image:
+    atlas = paint.paint_atlas(colours, face, hair)
+    levels = as_bytes(np.arange(256)[:, None, None] * np.array(tint))
+    tinted = cv2.LUT(atlas, levels)
+    height, width = (side * sixteenths // 16 for side in atlas.shape[:2])
+    return shrink(np.asarray(tinted, np.uint8), (width, height))
+
+
+def _colour(atlas: Image, seen: Floats) -> Image:
+    """Colour and coverage (P x 4) of fragments. seen (4 x P): atlas u, v; light level; shine."""
+    u, v, level, shine = seen
+    steps = np.zeros((-(-len(u) // 512) * 512, 2), np.int32)  # fills lines of 512 fragments
+    steps[: len(u), 0], steps[: len(u), 1] = u * 32 + 0.5, v * 32 + 0.5
+    albedo = look_up(atlas, steps.reshape(-1, 512, 2)).reshape(-1, 3)
+    out = np.full((len(u), 4), 255, np.uint8)
+    for k in range(3):
+        out[:, k] = (albedo[: len(u), k] * level + shine).clip(0, 255)
+    return out

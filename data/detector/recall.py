@@ -3,7 +3,6 @@
 ONNX, data set → recall (JSON); fails below the recall asked for
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data.detector.yolo_format import from_lines
-from hpe_core.boxes import iou as box_iou
-from hpe_core.io.detector import Detections, Detector
-from hpe_core.io.files import write_json
-from hpe_core.io.images import read_image
-from hpe_core.matching import match_by_iou
-from pipeline._cli import run
+from hpe_core.common.errors import UnreadableImageError
+from hpe_core.common.files import write_json
+from hpe_core.common.stage import run
+from hpe_core.faces.boxes import iou as box_iou
+from hpe_core.faces.detector import Detections, Detector
+from hpe_core.faces.matching import match_by_iou
+from hpe_core.faces.redetection import detections_in
 
 
 def main(
@@ -32,18 +32,19 @@ def main(
     minimum: float,
 ) -> None:
     network = Detector(detector, input_px=input_px, score=score, nms_iou=nms_iou)
-    files = sorted((data / "images" / "val").glob("*.jpg"))
+    folder = data / "images" / "val"
+    names = sorted(file.name for file in folder.glob("*.jpg"))
     overlaps: list[NDArray[np.float64]] = []  # of every labelled face, -1 where it was missed
     detections = 0
-    for start in tqdm(range(0, len(files), network.batch), desc="recall"):
-        batch = files[start : start + network.batch]
-        images = [read_image(file) for file in batch]
-        for file, image, found in zip(batch, images, network.detect(images), strict=True):
-            label = data / "labels" / "val" / f"{file.stem}.txt"
-            faces = from_lines(label.read_text(), (image.shape[1], image.shape[0]))
-            overlaps.append(matched_iou(faces, found, iou))
-            detections += len(found.score)
-    result = summary(np.concatenate(overlaps), detections, len(files))
+    for name, image, found in tqdm(
+        detections_in(folder, names, network), desc="recall", total=len(names)
+    ):
+        if isinstance(image, UnreadableImageError):
+            raise image
+        label = data / "labels" / "val" / f"{Path(name).stem}.txt"
+        overlaps.append(matched_iou(from_lines(label.read_text(), image.size_wh), found, iou))
+        detections += len(found.score)
+    result = recall_counts(np.concatenate(overlaps), detections, len(names))
     write_json(result, metrics)
     print(result)
     if result["recall"] < minimum:
@@ -59,7 +60,7 @@ def matched_iou(
     return np.array([overlap[face, own] if own >= 0 else -1.0 for face, own in enumerate(index)])
 
 
-def summary(overlap: NDArray[np.float64], detections: int, images: int) -> dict[str, float]:
+def recall_counts(overlap: NDArray[np.float64], detections: int, images: int) -> dict[str, float]:
     hits = overlap >= 0
     return {
         "images": images,
@@ -71,13 +72,4 @@ def summary(overlap: NDArray[np.float64], detections: int, images: int) -> dict[
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--metrics", type=Path, required=True)
-    parser.add_argument("--input-px", type=int, required=True)
-    parser.add_argument("--score", type=float, required=True)
-    parser.add_argument("--nms-iou", type=float, required=True)
-    parser.add_argument("--iou", type=float, required=True)
-    parser.add_argument("--minimum", type=float, required=True)
-    run(main, parser)
+    run(main)

@@ -1,4 +1,4 @@
-"""Draws a YOLO-format data set of demo scenes: images/{train,val}/N.jpg, labels/{train,val}/N.txt.
+"""Renders demo scenes as a YOLO data set: images/{train,val}/N.jpg, labels/{train,val}/N.txt.
 
 demo renderer → data set
 
@@ -6,21 +6,22 @@ A scene is what an annotator could label without doubt: faces up to profile, not
 off by more than a third, and people who turn their backs and show no face.
 """
 
-import argparse
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tyro
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data.demo.person import sample_expression, sample_person
-from data.demo.render import Camera, Image, View, draw_head
+from data.demo.render import Camera, Image, View, render_head
 from data.demo.scene import add_faults, face_box, sample_background, sample_faults, sample_light
+from data.demo.steady import Draws, draws
 from data.detector.yolo_format import write_example
-from hpe_core.boxes import area
+from hpe_core.faces.boxes import area
 
 # What the demo corpora hold, and smaller ones: width, height.
 SIZES_WH = ((450, 450), (500, 375), (480, 480), (640, 480), (450, 600), (320, 240))
@@ -43,19 +44,19 @@ def main(*, out: Path, train: int, val: int, seed: int, faces_max: int) -> None:
 
 
 def write_scene(job: tuple[str, int], *, out: Path, seed: int, faces_max: int) -> None:
-    """Scene `n` of a split: the same whatever process draws it, however many others there are."""
+    """Scene `n` of a split: the same whatever process renders it, however many others there are."""
     split, n = job
-    rng = np.random.default_rng([seed, SPLITS.index(split), n])
+    rng = draws(seed, SPLITS.index(split), n)
     size_wh = SIZES_WH[rng.integers(len(SIZES_WH))]
-    image_bgr, bbox_xyxy = draw_scene(rng, size_wh, faces_max)
+    image_bgr, bbox_xyxy = render_scene(rng, size_wh, faces_max)
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(75, 98))]
     ok, jpeg = cv2.imencode(".jpg", image_bgr, quality)
     assert ok
     write_example(out, split, f"{n:06d}", jpeg.tobytes(), bbox_xyxy, size_wh)
 
 
-def draw_scene(
-    rng: np.random.Generator, size_wh: tuple[int, int], faces_max: int
+def render_scene(
+    rng: Draws, size_wh: tuple[int, int], faces_max: int
 ) -> tuple[Image, NDArray[np.float64]]:
     """Up to faces_max people: picture (H x W x 3, BGR) and the faces' boxes (N x 4, clipped)."""
     image, light = sample_background(rng, size_wh), sample_light(rng)
@@ -81,22 +82,20 @@ def draw_scene(
         if not back:
             boxes.append(inside)
     for view in sorted(views, key=lambda v: v.camera.scale):  # the near hide the far
-        draw_head(image, view)
+        render_head(image, view)
     head_px = max((2 * view.camera.scale for view in views), default=100.0)
     return add_faults(image, sample_faults(rng, head_px)), np.array(boxes).reshape(-1, 4)
 
 
-def sample_camera(
-    rng: np.random.Generator, size_wh: tuple[int, int], people: int, portrait: bool
-) -> Camera:
+def sample_camera(rng: Draws, size_wh: tuple[int, int], people: int, portrait: bool) -> Camera:
     low, high = np.multiply(PORTRAIT if portrait else SOMEWHERE, min(size_wh))
     margin = (0.35, 0.35) if portrait else (0.1, 0.15)
     x, y = rng.uniform(margin, np.subtract(1, margin)) * size_wh
-    scale = rng.uniform(low, high if portrait else high / people**0.5)
+    scale = rng.uniform(low, high if portrait else high / np.sqrt(people))
     return Camera((float(x), float(y)), float(scale), rng.uniform(6, 15))
 
 
-def sample_pose(rng: np.random.Generator, back: bool) -> tuple[float, float, float]:
+def sample_pose(rng: Draws, back: bool) -> tuple[float, float, float]:
     """Degrees. back: turned away by 140° or more. Else up to profile, as the demo corpora are."""
     pitch, yaw, roll = np.clip(rng.normal(0, [18, 45, 16]), [-60, -95, -55], [60, 95, 55])
     if back:
@@ -115,10 +114,4 @@ def hides(one: View, other: View) -> bool:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--train", type=int, required=True)
-    parser.add_argument("--val", type=int, required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--faces-max", type=int, required=True)
-    main(**vars(parser.parse_args()))
+    tyro.cli(main, description=__doc__)

@@ -3,7 +3,6 @@
 WIDER_{train,val}/images/EVENT/*.jpg, wider_face_split/*_bbx_gt.txt → data set
 """
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from data.detector.yolo_format import write_example
-from hpe_core.errors import InputError
-from pipeline._cli import run
+from hpe_core.common.errors import InputError
+from hpe_core.common.stage import run
 
 SPLITS = ("train", "val")
 COLUMNS = 10  # x, y, w, h, blur, expression, illumination, invalid, occlusion, pose
@@ -76,8 +75,4 @@ def usable(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--min-side-px", type=float, required=True)
-    run(main, parser)
+    run(main)

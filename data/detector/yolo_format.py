@@ -1,6 +1,6 @@
 """The data set layout that `ultralytics` reads: images/SPLIT/NAME.jpg, labels/SPLIT/NAME.txt.
 
-A label file has one line a face: class (always 0), then centre x, centre y, width, height as
+A label file has one line per face: class (always 0), then centre x, centre y, width, height as
 fractions of the image. An image without faces has an empty file.
 """
 

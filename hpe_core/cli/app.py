@@ -1,8 +1,9 @@
-"""The command `hpe`. A command imports torch and the like only when it runs: `--help` is quick."""
+"""The command `hpe`. Commands import torch and pandas only when they run: `--help` is quick."""
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -16,32 +17,34 @@ from hpe_core.cli.doctor import doctor
 from hpe_core.cli.evaluate import evaluate
 from hpe_core.cli.export import export
 from hpe_core.cli.predict import predict
-from hpe_core.errors import InputError
+from hpe_core.common.errors import InputError
 
 
 class _OneLine(TyperGroup):
-    """Every error is one line on stderr, as a stage's is.
+    """Prints every error as one line on stderr, as the stages do.
 
-    Exit codes: 1 for what an input is to blame for, 2 for a wrong command line, 130 for Ctrl-C and
-    SIGTERM, 141 where nobody reads stdout any more. Anything else is our defect and keeps its
-    traceback.
+    Exit codes: 1 for a bad input, 2 for a wrong command line, 130 for Ctrl-C and SIGTERM, 141 for a
+    closed stdout. Anything else is our defect and keeps its traceback.
     """
 
     def main(self, *args: Any, **extra: Any) -> None:  # type: ignore[override]
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except TyperException as error:
-            _end(f"{_sentence(error)} `hpe --help` and `hpe COMMAND --help` say more.", 2)
+            _end(f"{_sentence(error)} See `hpe --help` and `hpe COMMAND --help`.", 2)
         except (InputError, OSError) as error:
             _end(str(error), 1)
-        _flush()
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _stdout_closed()
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            _nobody_reads()
+            _stdout_closed()
         except KeyboardInterrupt:
             print("stopped", file=sys.stderr)
             raise  # Typer's exit code for it is 130
@@ -50,19 +53,12 @@ class _OneLine(TyperGroup):
 def _sentence(error: TyperException) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     message = message.replace("Value error, ", "")  # pydantic's
-    message = message.removeprefix("Invalid value: ")  # where no option is named
+    message = message.removeprefix("Invalid value: ")  # without an option's name
     return message if message.endswith((".", "?", "!")) else f"{message}."
 
 
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _nobody_reads()
-
-
-def _nobody_reads() -> None:
-    """Of stdout, as after `| head`: the end, as for any program."""
+def _stdout_closed() -> None:
+    """Exits as other programs do when a pipe such as `| head` closes their stdout."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's flush
     sys.exit(128 + signal.SIGPIPE)
 
@@ -74,7 +70,7 @@ def _end(message: str, code: int) -> None:
 
 app = typer.Typer(
     cls=_OneLine,
-    help="Head poses: of the faces in your images and videos, and between conventions.",
+    help="Head poses of the faces in images and videos; poses in other conventions.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text, which pipes and narrow terminals show as it is
@@ -86,10 +82,6 @@ def _say_version(asked: bool) -> None:
     if asked:
         print(f"hpe {metadata.version('hpe-offset-ensemble')}")
         raise typer.Exit
-
-
-def _example(words: str) -> str:
-    return f"\b\nExample: hpe {words}"
 
 
 @app.callback()
@@ -104,14 +96,17 @@ def _options(
     pass
 
 
-_NEGATIVE = {"ignore_unknown_options": True}  # numbers
-app.command(epilog=_example("predict photo.jpg --network n.safetensors --draw drawn"))(predict)
-_CONVERT = _example("convert --from pyr --to quaternion -10 20 30")
-app.command(epilog=_CONVERT, context_settings=_NEGATIVE)(convert)
-app.command(epilog=_example("data --params pipeline/profiles/paper.yaml"))(data)
-app.command(epilog=_example("doctor --network n.safetensors"))(doctor)
-app.command(epilog=_example("evaluate n.safetensors --corpus faces --out errors.csv"))(evaluate)
-app.command(epilog=_example("export n.safetensors --out n.onnx"))(export)
+_EXAMPLES: dict[Callable[..., None], str] = {
+    predict: "predict photo.jpg --network n.safetensors --draw drawn",
+    convert: "convert --from pyr --to quaternion -10 20 30",
+    data: "data --params pipeline/profiles/paper.yaml",
+    doctor: "doctor --network n.safetensors",
+    evaluate: "evaluate n.safetensors --corpus faces --out errors.csv",
+    export: "export n.safetensors --out n.onnx",
+}
+for _command, _words in _EXAMPLES.items():
+    _settings = {"ignore_unknown_options": _command is convert}  # it takes negative numbers
+    app.command(epilog=f"\b\nExample: hpe {_words}", context_settings=_settings)(_command)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`hpe convert`: poses between the conventions of the field, as arguments or as a table."""
+"""`hpe convert`: poses in other conventions of the field, as arguments or as a table."""
 
 import sys
 from typing import Annotated
@@ -12,13 +12,13 @@ def convert(
         typer.Argument(metavar="NUMBER", help="One pose.  [default: a csv from stdin]"),
     ] = None,
     *,
-    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="What is given.")],
-    target: Annotated[str, typer.Option("--to", metavar="CONVENTION", help="What is written.")],
+    source: Annotated[str, typer.Option("--from", metavar="CONVENTION", help="Input convention.")],
+    target: Annotated[str, typer.Option("--to", metavar="CONVENTION", help="Output convention.")],
 ) -> None:
     """Write poses in another convention.
 
-    Numbers on the command line give one line of numbers. Otherwise csv goes from stdin to stdout:
-    the columns named after the convention are replaced, all others stay.
+    Numbers on the command line are one pose. Without them, reads a csv from stdin and writes it to
+    stdout, with the columns of --from replaced by those of --to; all other columns stay.
 
     \b
     pyr         pitch, yaw, roll in degrees, R = Rx(pitch)·Ry(yaw)·Rz(roll): what
@@ -36,14 +36,17 @@ def convert(
     xyz, zyx, zxz and the nine other orders
                 angle1, angle2, angle3: extrinsic Euler angles, degrees
 
-    R takes the head's axes (its right-hand side as seen in the image, the chin, the back of the
-    head) to the camera's (x right, y down, z into the scene). Where one rotation has several
-    triples of angles, yaw comes within ±90°, or as it was given where both are pitch, yaw, roll.
+    R maps the head's frame (x: its right-hand side as seen in the image, y: the chin, z: the back
+    of the head) to the camera's (x right, y down, z into the scene). Of the several triples of
+    angles of a rotation, the one with yaw within ±90° is written; between conventions of pitch,
+    yaw, roll, yaw stays as given.
     """  # noqa: D301 (\b keeps the lines of a paragraph)
-    from hpe_core.cli import _converted  # NumPy and pandas take a moment
+    # NumPy and pandas take a moment
+    from hpe_core.inference.convert import convention_called, convert_table, convert_words
 
-    pair = _converted.convention(source), _converted.convention(target)
+    given, wanted = convention_called(source), convention_called(target)
     if values:
-        print(*_converted.numbers(values, *pair))
+        print(*convert_words(values, given, wanted))
     else:
-        _converted.table(sys.stdin, *pair).to_csv(sys.stdout, index=False, lineterminator="\n")
+        table = convert_table(sys.stdin, given, wanted)
+        table.to_csv(sys.stdout, index=False, lineterminator="\n")

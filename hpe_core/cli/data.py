@@ -1,13 +1,11 @@
-"""`hpe data`: which corpora params.yaml expects, and what of them is there."""
+"""`hpe data`: the corpora that params.yaml expects, and whether they are there."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hpe_core.cli._options import check_params
+from hpe_core.cli.options import JsonOption, check_params, print_each
 
 
 def data(
@@ -15,24 +13,16 @@ def data(
     params: Annotated[Path, typer.Option(help="The params file that names the corpora.")] = Path(
         "params.yaml"
     ),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON array, an object for each input.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Say which corpora are expected where, and what is there.
+    """List the expected corpora, and what is found of each.
 
-    Beside it stands what their owners publish. Every label and the header of every image is read,
-    as `dvc repro` will: minutes for the whole corpora. The exit code is 1 if a corpus is missing,
-    or the detector or the published boxes are.
+    Counts are compared with what the owners publish. Reads every label and every image's header,
+    as `dvc repro` does; that takes minutes for whole corpora. The exit code is 1 if a corpus, the
+    detector or the published boxes are missing.
     """
     check_params(params)
-    from hpe_core.cli import _corpora  # pandas and SciPy take a moment
+    from hpe_core.corpora.inventory import describe_input, find_inputs  # pandas takes a moment
 
-    found = []
-    for one in _corpora.inputs(params):
-        found.append(one)
-        if not as_json:
-            print(_corpora.text(one))
-    if as_json:
-        print(json.dumps([asdict(one) for one in found], indent=1))
+    found = print_each(find_inputs(params), as_json, describe_input)
     raise typer.Exit(any(one.state == "missing" for one in found))

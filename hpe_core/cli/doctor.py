@@ -1,13 +1,11 @@
 """`hpe doctor`: does this installation work, on this machine, with this network?"""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hpe_core.cli._options import Detector, Device
+from hpe_core.cli.options import DetectorOption, DeviceOption, JsonOption, print_each
 
 _MARKS = {"ok": "ok     ", "skipped": "skipped", "failed": "FAILED "}
 
@@ -17,28 +15,23 @@ def doctor(
     network: Annotated[
         Path | None, typer.Option(help="A trained network to try, .safetensors.")
     ] = None,
-    detector: Detector = None,
-    device: Device = "cpu",
+    detector: DetectorOption = None,
+    device: DeviceOption = "cpu",
     image: Annotated[
-        Path | None, typer.Option(help="A picture of a face to try.  [default: a drawn one]")
+        Path | None, typer.Option(help="An image of a face to try.  [default: a rendered face]")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON array, an object for each check.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check packages, devices, detector and network on one face.
+    """Check the packages, and a network on one face.
 
-    The face that comes with the program is drawn; a detector of photographs finds it, too, and its
-    pose must come out within 20°. A picture of your own must only have a face. What is not given is
-    skipped. The exit code is 1 if anything failed.
+    The built-in test face is rendered, but detectors for photographs find it, too. The network's
+    pose must be within 20° of the rendered one. In an image of your own, a face must only be
+    found. Checks of what is not given are skipped. The exit code is 1 if a check failed.
     """
-    from hpe_core.cli import _checked  # torch takes seconds
+    from hpe_core.inference.self_test import Check, checks
 
-    checks = []
-    for check in _checked.checks(network, detector, device, image):
-        checks.append(check)
-        if not as_json:
-            print(f"{_MARKS[check.state]}  {check.name}: {' '.join(check.found.split())}")
-    if as_json:
-        print(json.dumps([asdict(check) for check in checks], indent=1))
-    raise typer.Exit(any(check.state == "failed" for check in checks))
+    def line(check: Check) -> str:
+        return f"{_MARKS[check.state]}  {check.name}: {' '.join(check.found.split())}"
+
+    done = print_each(checks(network, detector, device, image), as_json, line)
+    raise typer.Exit(any(check.state == "failed" for check in done))

@@ -1,4 +1,4 @@
-"""`hpe export`: a network as an ONNX file, which runs without this project."""
+"""`hpe export`: a network as an ONNX file that runs without this project."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
-from hpe_core.cli._options import NO_DETECTOR, BoxesOf, Detector, Reader, Where
-from hpe_core.cli._outputs import check_name
-from hpe_core.errors import InputError
-
-_NEEDED = ("onnx", "onnxscript")  # the extra `export`
+from hpe_core.cli.options import (
+    BoxesOption,
+    DetectorOption,
+    ReaderOption,
+    WhereOption,
+    accepted_values,
+    check_detector,
+)
+from hpe_core.common.errors import InputError
+from hpe_core.inference.paths import check_name
 
 
 def export(
@@ -20,15 +25,16 @@ def export(
     *,
     out: Annotated[Path, typer.Option(help="The file to write, .onnx.")],
     opset: Annotated[
-        int, typer.Option(min=18, max=23, help="The ONNX opset; old runtimes take low ones only.")
+        int,
+        typer.Option(min=18, max=23, help="The ONNX opset; old runtimes know only low ones."),
     ] = 18,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Write NAME.int8.onnx, too: smaller and faster.")
+        bool, typer.Option("--int8", help="Also write NAME.int8.onnx, which is smaller and faster.")
     ] = False,
     crops: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Faces for int8: a test set's crops, .h5, of `dvc repro`."
+            metavar="FILE", help="Faces for int8: the crops of a test set, .h5, from `dvc repro`."
         ),
     ] = None,
     corpus: Annotated[
@@ -37,39 +43,40 @@ def export(
             metavar="FOLDER", help="Faces for int8: any labelled corpus, as in `hpe evaluate`."
         ),
     ] = None,
-    reader: Reader = "table",
-    where: Where = None,
-    boxes: BoxesOf = "detector",
-    detector: Detector = None,
+    reader: ReaderOption = "table",
+    where: WhereOption = None,
+    boxes: BoxesOption = "detector",
+    detector: DetectorOption = None,
 ) -> None:
     """Write a network as ONNX, checked against PyTorch.
 
-    The file takes uint8 RGB faces (batch, height, width, 3), normalises them, and gives angles and
-    their standard deviations in degrees, and the bins' probabilities. Its metadata say how faces
-    are found and cut for it. It is not written if an angle is off by more than 0.01°.
+    The model takes uint8 RGB faces (batch, height, width, 3) and normalises them. It outputs angles
+    and their standard deviations in degrees, and the probabilities of the bins. Its metadata says
+    how to find and cut faces for it. No file is written if an angle differs by more than 0.01°.
 
-    --int8 needs labelled faces, of --crops or --corpus: some calibrate it, and the MAE of both
-    files is that of the others. Take none that the network was trained on.
+    --int8 needs labelled faces, from --crops or --corpus. Some of them calibrate the int8 model;
+    the MAE of both models is measured on the others. Take faces that the network was not trained
+    on.
     """
     check_name(out, [".onnx"])
     if crops and corpus:
         raise typer.BadParameter("give --crops or --corpus, and not both.")
     if corpus is None and (where or detector or boxes == "annotated" or reader != "table"):
         raise typer.BadParameter("--reader, --where, --boxes and --detector are for --corpus.")
-    if detector and boxes == "annotated":
-        raise typer.BadParameter(NO_DETECTOR)
+    check_detector(detector, boxes)
     if int8 and not (crops or corpus):
         raise typer.BadParameter(
-            "--int8 needs faces to calibrate and to measure it: --crops, or --corpus."
+            "--int8 needs faces to calibrate and measure it: give --crops or --corpus."
         )
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise InputError(
-            f"hpe export needs packages that are not here; pip install {' '.join(missing)}"
-        )
-    from hpe_core.cli import _exported  # torch takes seconds
+    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
+        raise InputError(f"hpe export needs missing packages: pip install {' '.join(missing)}")
+    # torch takes seconds
+    from hpe_core.inference.export import export_onnx, faces_of_corpus, faces_of_crops
+    from hpe_core.inference.labelled_faces import CorpusChoice
 
-    source = _exported.of_crops(crops) if crops else None
+    source = faces_of_crops(crops) if crops else None
     if corpus:
-        source = _exported.of_corpus(network, corpus, reader, where or [], boxes, detector)
-    for line in _exported.export(network, out, opset, source, int8):
+        choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
+        source = faces_of_corpus(network, choice)
+    for line in export_onnx(network, out, opset, source, int8):
         print(line, flush=True)

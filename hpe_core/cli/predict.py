@@ -1,4 +1,4 @@
-"""`hpe predict`: images, folders, videos or a camera → a table of faces, and pictures of them."""
+"""`hpe predict`: a table of the faces in images, folders, videos or a camera, and drawings."""
 
 import sys
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpe_core.cli._options import Detector, Device
-from hpe_core.cli._outputs import SUFFIXES, check_name, check_no_input
+from hpe_core.cli.options import DetectorOption, DeviceOption
+from hpe_core.inference.paths import TABLE_SUFFIXES, check_name, check_no_input, find_media
 
 
 def predict(
@@ -19,40 +19,41 @@ def predict(
     ] = None,
     *,
     network: Annotated[Path, typer.Option(help="A trained network, .safetensors.")],
-    detector: Detector = None,
-    device: Device = "cpu",
+    detector: DetectorOption = None,
+    device: DeviceOption = "cpu",
     out: Annotated[
         Path | None,
         typer.Option(help="Write the table to this file, or into this folder.  [default: stdout]"),
     ] = None,
     form: Annotated[
         Literal["csv", "json", "parquet"] | None,
-        typer.Option("--format", help="The table's format.  [default: as --out ends, or csv]"),
+        typer.Option("--format", help="The table's format.  [default: that of --out, or csv]"),
     ] = None,
     draw: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Write each image or video with boxes and axes here."),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("--recursive", help="Take the images of folders in folders, too.")
+        bool, typer.Option("--recursive", help="Also read the images in subfolders.")
     ] = False,
     camera: Annotated[
-        int | None, typer.Option(help="Read a camera, from 0, instead of PATHs, until Ctrl-C.")
+        int | None, typer.Option(help="Read this camera (0, 1, …) until Ctrl-C, instead of PATHs.")
     ] = None,
     smooth: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="Smooth poses of a video: an exponential mean over this time."
+            metavar="SECONDS",
+            help="Smooth the poses in a video: exponential mean over this time.",
         ),
     ] = None,
 ) -> None:
-    """Find faces and tell their poses, as a table with a row for each.
+    """Find faces and estimate their poses, one row per face.
 
-    Angles, in degrees, are pitch (positive: down), yaw (positive: to the left of the image) and
-    roll (positive: clockwise); std_…: how sure the network is. Boxes are in pixels. Faces of an
-    image are numbered from the surest; in a video a face keeps its number from frame to frame.
+    Angles are in degrees: pitch (positive: down), yaw (positive: to the left of the image) and roll
+    (positive: clockwise). The std_… columns are the network's uncertainty. Boxes are in pixels. The
+    faces of an image are numbered by falling score; in a video a face keeps its number.
 
-    What cannot be read is named on stderr, the rest goes on, and the exit code is 1.
+    Files that cannot be read are named on stderr and skipped; the exit code is then 1.
     """
     if bool(paths) == (camera is not None):
         raise typer.BadParameter("give PATHs or --camera, and not both.")
@@ -60,28 +61,28 @@ def predict(
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
     if draw and any(path.is_file() for path in (draw, *draw.parents)):
         raise typer.BadParameter(f"--draw is {draw}, a file; expected a folder.")
-    given, form = form, form or _format_of(out)
+    given = form
+    if form is None:
+        suffix = out.suffix.lower() if out else ""
+        form = "json" if suffix == ".json" else "parquet" if suffix == ".parquet" else "csv"
     if form == "parquet" and out is None:
-        raise typer.BadParameter("parquet is no text: give --out a file.")
+        raise typer.BadParameter("parquet cannot go to stdout: give --out a file.")
     if out is not None:
         out = out / f"predictions.{form}" if out.is_dir() else out
-        check_name(out, None if given else SUFFIXES, ", or a folder, or give --format")
-    from hpe_core.cli import _predicted  # torch takes seconds
+        check_name(out, None if given else TABLE_SUFFIXES, ", or a folder, or give --format")
+    # torch takes seconds
+    from hpe_core.inference.predict_files import plan_run
+    from hpe_core.inference.row_files import write_rows
+    from hpe_core.predictor import HeadPose
 
-    sources = _predicted.sources_of(paths or [], recursive)
-    run = _predicted.run_of(sources, camera, draw, smooth)
-    head_pose = _predicted.HeadPose.load(network, detector, device)
+    media = find_media(paths or [], recursive)
+    run = plan_run(media, camera, draw, smooth)
+    head_pose = HeadPose.load(network, detector, device)
     if out is not None:
         used = [head_pose.detector.path] if head_pose.detector else []
-        check_no_input(out, [*sources.names, network, *used])
-    rows = run.rows(head_pose)
-    _predicted.write_rows(rows, run.columns, form, out or sys.stdout)
+        check_no_input(out, [*media.names, network, *used])
+    write_rows(run.rows(head_pose), run.columns, form, out or sys.stdout)
     print(run.tally, file=sys.stderr)
-    if sources.videos:
-        print(f"ignored: {sources.ignored}; a video is to be named itself", file=sys.stderr)
+    if media.videos:
+        print(f"videos ignored in folders: {media.videos}; name each itself", file=sys.stderr)
     raise typer.Exit(run.tally.unreadable > 0)
-
-
-def _format_of(out: Path | None) -> Literal["csv", "json", "parquet"]:
-    suffix = out.suffix.lower() if out else ""
-    return "json" if suffix == ".json" else "parquet" if suffix == ".parquet" else "csv"

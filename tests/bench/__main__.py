@@ -5,24 +5,29 @@
 Writes metrics/bench.json and metrics/bench.md. Leave the machine alone meanwhile.
 """
 
-import argparse
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
-from hpe_core.io.files import read_json, write_json
-from pipeline._compute import keep_memory
+from hpe_core.common.files import read_json, write_json
+from hpe_core.common.stage import run
+from hpe_core.work.device import keep_memory
 from tests.bench import graph, measuring, rows, scale, table
 
 MEASURE = {name: getattr(rows, name, None) for name in table.PARTS} | {
-    "graph": graph.no_op_repro,
+    "graph": graph.commands,
     "scale": scale.stages,
 }
 
 
-def main(*, only: list[str], results: Path, markdown: Path) -> None:
+def main(
+    *,
+    only: tuple[table.Part, ...] = (),
+    results: Path = Path("metrics/bench.json"),
+    markdown: Path = Path("metrics/bench.md"),
+) -> None:
     keep_memory()  # as every stage does
     parts = read_json(results)["parts"] if only and results.exists() else {}
     for part in tqdm(only or table.PARTS, unit="part"):
@@ -35,8 +40,4 @@ def main(*, only: list[str], results: Path, markdown: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=table.PARTS, default=[])
-    parser.add_argument("--results", type=Path, default=Path("metrics/bench.json"))
-    parser.add_argument("--markdown", type=Path, default=Path("metrics/bench.md"))
-    main(**vars(parser.parse_args()))
+    run(main)

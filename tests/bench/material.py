@@ -7,12 +7,13 @@ import lightning_fabric
 import numpy as np
 import pandas as pd
 
-from hpe_core.bins import BinSpec
-from hpe_core.cropping import enlarged_crop, published_crop
-from hpe_core.io.crops import CropFormat, Crops, encode, write_crops
-from hpe_core.io.tables import PYR
-from hpe_core.networks import Network, StudentNet
-from hpe_core.training import seeded
+from hpe_core.common.table_files import PYR
+from hpe_core.crops.settings import CropFormat
+from hpe_core.crops.store import Crops, encode, write_crops
+from hpe_core.crops.window import enlarged_crop, published_crop
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.model import Network, StudentNet
+from hpe_core.training.loop import seeded
 from tests.bench.references import Face, read
 
 
@@ -44,7 +45,7 @@ def crops_of(
     crop_format = CropFormat(px, px, margin, rule, "replicate", codec, 95)
     table = pd.DataFrame([face[2] for face in faces], columns=PYR)
     names = [str(number) for number in range(len(faces))]
-    table = table.assign(face_id=names, group=names, validation=False)
+    table = table.assign(face_id=names, group=names, order="XYZ", validation=False)
     size_hw = (px, px)
     crops = (
         published_crop(read(image), box, size_hw)

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hpe_core.augment import pose_view
-from hpe_core.bins import BinSpec
-from hpe_core.boxes import offset_grid, shift_box
-from hpe_core.cropping import enlarged_crop, published_crop
-from hpe_core.networks import normalize
+from hpe_core.crops.window import enlarged_crop, published_crop
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.model import normalize
+from hpe_core.teacher.offsets import offset_grid, shifts_px
+from hpe_core.training.augment import pose_view
+from tests.shifted_box import shift_box
 
 Face = tuple[Path, NDArray[np.float64], NDArray[np.float64]]  # image, box, pose in degrees
 
@@ -29,13 +30,13 @@ def read(path: Path) -> NDArray[np.uint8]:
 def teacher(
     network: nn.Module, faces: list[Face], K: int, d: int, size_hw: tuple[int, int]
 ) -> Tensor:
-    """Every shifted box decoded, cropped and resized by itself; one face a batch."""
+    """Every shifted box decoded, cropped and resized by itself, to a square; one face a batch."""
     means = []
     with torch.inference_mode():
         for path, bbox_xyxy, _ in faces:
             views = [
                 enlarged_crop(read(path), box, size_hw, 0, "replicate")
-                for box in shift_box(bbox_xyxy, offset_grid(K, d), size_hw)
+                for box in shift_box(bbox_xyxy, shifts_px(offset_grid(K, d), size_hw[0]), size_hw)
             ]
             images = normalize(torch.from_numpy(np.stack(views))).contiguous()
             means.append(network(images.to(_device(network))).softmax(-1).mean(0).cpu())
@@ -62,8 +63,9 @@ def sweep(
     }
 
 
-def photometric(p: float, blur_max_px: int) -> A.Compose:
-    """albumentations' own steps, in the paper's order."""
+def photometric(side_px: int, p: float, blur_max_px: int) -> A.Compose:
+    """albumentations' own steps, in the paper's order; shadows and noise as they are today."""
+    hole = (max(1, round(8 * side_px / 224)),) * 2
     return A.Compose(
         [
             A.OneOf(
@@ -72,7 +74,7 @@ def photometric(p: float, blur_max_px: int) -> A.Compose:
             A.OneOf([A.ChannelShuffle(p=1), A.ChannelDropout(p=1)], p=p),
             A.MedianBlur(blur_limit=(3, blur_max_px), p=p),
             A.OneOf([A.RandomShadow(p=1), A.ISONoise(p=1)], p=p),
-            A.CoarseDropout(p=p),
+            A.CoarseDropout((8, 8), hole, hole, p=p),
         ]
     )
 

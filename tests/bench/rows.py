@@ -17,23 +17,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpe_core.augment import Photometric
-from hpe_core.bins import BinSpec
-from hpe_core.boxes import offset_grid
-from hpe_core.ensemble import CENTRE, Windows, average, cell_members, window_probs
-from hpe_core.inference import each_window
-from hpe_core.io.crops import Crops
-from hpe_core.io.detector import Detector
-from hpe_core.io.images import read_image
-from hpe_core.io.redetection import detected
-from hpe_core.networks import BaseNet, folded, predict_probs
-from hpe_core.training import BaseTask, TrainingFaces, Views, fit, seeded
-from pipeline._compute import keep_memory
+from hpe_core.crops.store import Crops
+from hpe_core.faces.detector import Detector
+from hpe_core.faces.images import read_image
+from hpe_core.faces.redetection import detections_in
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.model import BaseNet, folded, predict_probs
+from hpe_core.teacher.ensemble import CENTRE, Windows, average, window_probs
+from hpe_core.teacher.offsets import Offsets, cell_members, offset_grid, reach_px
+from hpe_core.teacher.windows import Runner, each_window
+from hpe_core.training.augment import Photometric
+from hpe_core.training.loop import Plan, fit, seeded
+from hpe_core.training.tasks import BaseTask
+from hpe_core.training.views import TrainingFaces, Views
+from hpe_core.work.device import keep_memory
 from tests.bench import material, references
 from tests.bench.measuring import PAIRS, Row, compared, from_times
 
 ROOT = Path(__file__).parents[2]
 PAPER = {"px": 224, "K": 15, "d": 5, "margin": 28}
+Grid = tuple[int, int]  # K, d
 ON_GPU = torch.cuda.is_available()
 
 
@@ -46,8 +49,9 @@ def teacher(folder: Path) -> list[Row]:
     rows = np.arange(len(faces))
 
     def ours() -> list[Tensor]:
-        windows = each_window(net, crops, rows, Windows(offsets), (px, px), fabric, batch)
-        return [average(probs, net.spec)[0].cpu() for probs in windows]
+        runner = Runner(net, fabric, batch)
+        windows = each_window(runner, crops, rows, Windows(offsets), (px, px))
+        return [average(probs, net.spec).probs.cpu() for probs in windows]
 
     plain = net.to(fabric.device).eval()
     limit = folded(net).to(fabric.device, memory_format=torch.channels_last)
@@ -86,10 +90,39 @@ def folding(folder: Path) -> list[Row]:
     return rows
 
 
+def offsets(folder: Path) -> list[Row]:
+    """Fractions of a pixel against as many whole pixels."""
+    measured = {
+        "Ensemble with fractional offsets, ResNet18, 64 px": (64, "resnet18", (15, 5), (21, 7), 16),
+        "Sweep with fractional offsets, ResNet8, 32 px": (32, "resnet8", (15, 1), (105, 7), 4),
+    }
+    return [_against_slices(folder, name, *of) for name, of in measured.items()]
+
+
+def _against_slices(
+    folder: Path, name: str, px: int, backbone: str, fractions: Grid, whole: Grid, n: int
+) -> Row:
+    grids = [offset_grid(*fractions), offset_grid(*whole)]
+    margin = max(reach_px(grid, px) for grid in grids)
+    faces = material.photographs(folder / f"{px}", n)
+    crops = material.crops_of(folder / f"{px}.h5", faces, px, margin)
+    runner = Runner(material.network(backbone), material.fabric(), 512)
+
+    def run(grid: Offsets) -> None:
+        for _ in each_window(runner, crops, np.arange(n), Windows(grid), (px, px)):
+            pass
+
+    ours, slices = (functools.partial(run, grid) for grid in grids)
+    what = f"{name}, S={len(grids[0])}"
+    return compared(
+        what, ours, slices, n, "faces/s", "slices: as many offsets of whole pixels", 0.9
+    )
+
+
 def sweep(folder: Path) -> list[Row]:
     k_max, px = 15, 32
     faces = material.photographs(folder, 4)
-    crops = material.crops_of(folder / "crops.h5", faces, px, k_max)
+    crops = material.crops_of(folder / "crops.h5", faces, px, reach_px(np.arange(k_max + 1), px))
     net, pyr_deg = material.network("resnet8"), torch.from_numpy(crops.pyr_deg).float()
 
     images = torch.from_numpy(np.stack([crops[row] for row in range(len(faces))]))
@@ -128,7 +161,7 @@ def loader(folder: Path) -> list[Row]:
     """One process on one core, as one worker of many is."""
     px, n, rows = PAPER["px"], 64, []
     faces = material.photographs(folder, n)
-    chain, size_hw = references.photometric(0.5, 7), (px, px)
+    chain, size_hw = references.photometric(px, 0.5, 7), (px, px)
     views = Views(size_hw, flip_p=0.5, rotate_deg=15.0, photometric_p=0.5, blur_max_px=7, seed=0)
     rng = np.random.default_rng(0)
 
@@ -148,7 +181,7 @@ def loader(folder: Path) -> list[Row]:
                 "the raw file decoded, cropped, resized; albumentations' own steps",
             )
         )  # fmt: skip
-    ours, window = Photometric(0.5, 7), crops[0][:px, :px].copy()
+    ours, window = Photometric((px, px), 0.5, 7), crops[0][:px, :px].copy()
     rows.append(
         compared(
             f"Photometric steps alone, {px} px",
@@ -213,7 +246,7 @@ def fitted(backbone: str, px: int, batch: int, n: int, drawn: bool) -> dict[str,
         faces = material.photographs(Path(folder), min(n, 96)) * -(-n // 96)
         crops = material.crops_of(Path(folder) / "c.h5", faces[:n], px, PAPER["margin"])
         data = (TrainingFaces if drawn else FreeFaces)(crops, np.arange(n), views)
-        fit(task, data, 1, batch, 1e-4, "constant", 0, fabric, 14 if ON_GPU else 1)
+        fit(task, data, Plan(1, batch, 1e-4, "constant", 0), fabric, 14 if ON_GPU else 1)
         own = time.perf_counter() - fabric.started
     theirs = bare_steps(task, fabric, batch, n // batch - WARM_UP, px)
     return {"own": own, "waited": fabric.waited, "theirs": theirs}
@@ -299,7 +332,8 @@ def one_evaluation(backbone: str, faces: list[Any], crops: Crops) -> Row:
     plain = material.network(backbone).eval().to(fabric.device)
 
     def ours() -> Any:
-        windows = each_window(net, crops, np.arange(n), CENTRE, size_hw, fabric, batch)
+        runner = Runner(net, fabric, batch)
+        windows = each_window(runner, crops, np.arange(n), CENTRE, size_hw)
         angles = torch.cat([net.spec.expectation(probs[:, 0]).cpu() for probs in windows])
         return np.abs(angles.numpy() - crops.pyr_deg).mean(0)
 
@@ -334,12 +368,12 @@ def detector(folder: Path) -> list[Row]:
     return [
         compared(
             f"Detector, YOLOv5n, {height} px: against the bare session",
-            lambda: list(detected(folder, names, network)), bare, n, "images/s",
+            lambda: list(detections_in(folder, names, network)), bare, n, "images/s",
             "ONNX Runtime on ready tensors, the limit",
         ),
         compared(
             f"Detector, YOLOv5n, {height} px: against one image after the other",
-            lambda: list(detected(folder, names, network)), plain, n, "images/s",
+            lambda: list(detections_in(folder, names, network)), plain, n, "images/s",
             "decode, then detect, image by image",
         ),
     ]  # fmt: skip

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from hpe_core.bins import BinSpec
-from hpe_core.io.checkpoints import save_network
-from hpe_core.io.tables import DETECTED_BOX, PYR, write_table
-from hpe_core.networks import BaseNet
-from hpe_core.training import seeded
+from hpe_core.common.table_files import DETECTED_BOX, PYR, write_table
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import save_network
+from hpe_core.networks.model import BaseNet
+from hpe_core.training.loop import seeded
 from tests.bench import material
 from tests.bench.measuring import Row
 

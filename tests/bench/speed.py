@@ -8,7 +8,6 @@ of a video, with the detector. What is compared runs in turn. The weights are ra
 time. Writes metrics/speed.json, and from it metrics/speed.md and docs/speed/pareto.png.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import repeat
@@ -22,15 +21,18 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from hpe_core.bins import BinSpec
-from hpe_core.cli._exported import sample_images
-from hpe_core.cli._tried import FACE
-from hpe_core.io.detector import Detector
-from hpe_core.io.files import read_json, write_json
-from hpe_core.io.images import read_image
-from hpe_core.io.onnx_export import to_int8, to_onnx
-from hpe_core.io.onnx_session import angles, open_session
-from hpe_core.networks import BACKBONES, StudentNet
+from hpe_core.common.files import read_json, write_json
+from hpe_core.common.stage import run
+from hpe_core.crops.settings import CropRules
+from hpe_core.faces.detector import Detector
+from hpe_core.faces.images import read_image
+from hpe_core.faces.settings import BoxRules
+from hpe_core.inference.export import sample_images
+from hpe_core.inference.network_files import angles, open_session
+from hpe_core.inference.onnx_export import to_int8, to_onnx
+from hpe_core.inference.self_test import TEST_FACE
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.model import BACKBONES, StudentNet
 from hpe_core.predictor import HeadPose
 from tests.bench import speed_table
 from tests.bench.measuring import machine
@@ -39,7 +41,10 @@ PAPER_PX = 224
 REFERENCE = ("resnet18", 64)  # in ONNX Runtime; every round times it, too
 ROUNDS, FRAMES = 7, 8
 FRAME_HW = (480, 640)
-BOXES = {"source": "detector", "square": True, "scale": 1.0}
+BOXES = BoxRules(
+    source="detector", path="", input_px=640, score=0.3, nms_iou=0.45, border=0.0, match_iou=0.3,
+    unmatched="drop", square=True, scale=1.0,
+)  # fmt: skip
 
 Run = Callable[[], Any]
 Picture = NDArray[np.uint8]
@@ -54,9 +59,9 @@ def sizes(errors: pd.DataFrame) -> list[tuple[str, int]]:
 
 
 def frame() -> Picture:
-    """One drawn face before grey, as a camera sees it."""
+    """One rendered face before grey, as a camera sees it."""
     picture = np.full((*FRAME_HW, 3), 128, np.uint8)
-    face = read_image(FACE)
+    face = read_image(TEST_FACE)
     picture[: len(face), : face.shape[1]] = face
     return picture
 
@@ -67,7 +72,7 @@ def runs_of(backbone: str, px: int, detector: Detector) -> tuple[dict[str, Run],
     images = sample_images((px, px))
     model = to_onnx(net, (px, px), 18, {})
     small = to_int8(model, images, "noise")
-    crop = {"rule": "enlarged", "height": px, "width": px, "border": "replicate"}
+    crop = CropRules(px, px, margin=0, rule="enlarged", border="replicate")
     head_pose = HeadPose(net, crop, BOXES, detector, "cpu")
     runs: dict[str, Run] = {
         "torch": partial(head_pose.predict, images[0], [[0, 0, px, px]]),
@@ -85,7 +90,7 @@ def video(head_pose: HeadPose, picture: Picture) -> None:
 
 
 def timed(runs: Mapping[str, Run], rounds: int = ROUNDS) -> pd.DataFrame:
-    """Milliseconds of one call: a row a round, a column a run. They take turns."""
+    """Milliseconds of one call: one row per round, one column per run. They take turns."""
     timers = {name: Timer(run) for name, run in runs.items()}
     times = {name: max(1, timer.autorange()[0] // 4) for name, timer in timers.items()}
     return pd.DataFrame(
@@ -111,7 +116,14 @@ def measured(sizes: list[tuple[str, int]], detector: Detector) -> Iterator[dict[
         )
 
 
-def main(*, errors: Path, detector: Path, results: Path, markdown: Path, figure: Path) -> None:
+def main(
+    *,
+    errors: Path = Path("docs/speed/mae.csv"),
+    detector: Path = Path("data/detector/yolov5n-demo.onnx"),
+    results: Path = Path("metrics/speed.json"),
+    markdown: Path = Path("metrics/speed.md"),
+    figure: Path = Path("docs/speed/pareto.png"),
+) -> None:
     torch.set_num_threads(1)
     found = Detector(detector, input_px=640, score=0.3, nms_iou=0.45)
     table = pd.read_csv(errors)
@@ -122,12 +134,4 @@ def main(*, errors: Path, detector: Path, results: Path, markdown: Path, figure:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--errors", type=Path, default=Path("docs/speed/mae.csv"))
-    parser.add_argument(
-        "--detector", type=Path, default=Path("data/detector/yolov5n-demo.onnx"), help="YOLOv5"
-    )
-    parser.add_argument("--results", type=Path, default=Path("metrics/speed.json"))
-    parser.add_argument("--markdown", type=Path, default=Path("metrics/speed.md"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/speed/pareto.png"))
-    main(**vars(parser.parse_args()))
+    run(main)

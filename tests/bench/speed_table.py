@@ -4,18 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 
-from hpe_core.io.figures import INK, PALE, new_figure, save_png
+from hpe_core.tables.figures import COLOURS
+from hpe_core.tables.pictures import PALE, save_png
 
-# Kinds of file for ONNX Runtime, and how their points are filled.
-RUNTIMES: dict[str, dict[str, Any]] = {"onnx": {"mfc": "white"}, "int8": {}}
-NAMES = {"onnx": "float32", "int8": "int8"}
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, PALE)
+NAMES = {"onnx": "float32", "int8": "int8"}  # kinds of file for ONNX Runtime
 
 
 def write(results: dict[str, Any], errors: pd.DataFrame, markdown: Path, figure: Path) -> None:
-    """errors: as `tests.experiments.sizes` writes them."""
+    """errors: as `tests.bench.sizes` writes them."""
     table = joined(results, errors)
     markdown.write_text(page(results, table), encoding="utf-8")
     save_pareto(table, figure)
@@ -59,8 +56,8 @@ def page(results: dict[str, Any], table: pd.DataFrame) -> str:
         }
     )
     return (
-        f"Machine: one thread of {machine['cpu']}; torch {machine['torch']}. Milliseconds a face; "
-        f"the detector takes {results['detector_ms']:.0f} ms a frame, within frames/s, too.\n\n"
+        f"Machine: one thread of {machine['cpu']}; torch {machine['torch']}. Milliseconds per "
+        f"face; frames/s include the detector's {results['detector_ms']:.0f} ms per frame.\n\n"
         f"{lines.to_markdown(index=False, disable_numparse=True)}\n"
     )
 
@@ -83,37 +80,68 @@ def points(table: pd.DataFrame, test: str) -> pd.DataFrame:
         known[["backbone", "px"]].assign(
             runtime=runtime, ms=known[f"{runtime}.ms"], mae=known[f"{error} {test}"]
         )
-        for runtime, error in zip(RUNTIMES, ("mae", "mae_int8"), strict=True)
+        for runtime, error in zip(NAMES, ("mae", "mae_int8"), strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
 def save_pareto(table: pd.DataFrame, path: Path) -> None:
-    """One panel a test set; a line a backbone and kind of file, a point a size in pixels."""
+    """One panel per test set; a line per backbone and kind of file, a point per size in pixels."""
     tests = [name.removeprefix("mae ") for name in table if name.startswith("mae ")]
-    with new_figure(5.0 * len(tests), 4.4) as figure:
-        grid = figure.subplots(1, len(tests), squeeze=False)
-        for axes, test in zip(grid.flat, tests, strict=True):
-            _draw(axes, points(table, test), test)
-        handles, labels = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
-        save_png(figure, path)
+    words = "Students by pixels; dotted: none is quicker and better"
+    title = {"text": words, "offset": 12, "fontSize": 14}
+    panels = [panel(points(table, test), f"on {test}") for test in tests]
+    save_png({"title": title, "concat": panels, "columns": len(tests)}, path)
 
 
-def _draw(axes: Axes, points: pd.DataFrame, test: str) -> None:
-    colours = dict(zip(points["backbone"].unique(), _COLOURS, strict=False))
-    for (backbone, runtime), own in points.groupby(["backbone", "runtime"], sort=False):
-        look = {"color": colours[backbone], "ms": 5, "lw": 0.8} | RUNTIMES[runtime]
-        axes.plot(own["ms"], own["mae"], marker="o", label=f"{backbone} {NAMES[runtime]}", **look)
-    for px, ms, mae in points[["px", "ms", "mae"]].itertuples(index=False):
-        axes.annotate(f"{px}", (ms, mae), (4, 3), textcoords="offset points", fontsize=6.5)
-    best = front(points)
-    label = "none is quicker and better"
-    axes.plot(best["ms"], best["mae"], color=PALE, ls=":", drawstyle="steps-post", label=label)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    axes.set_title(f"students on {test}, by pixels", fontsize=9, loc="left", color=INK)
-    axes.set_xlabel("ms a face, ONNX Runtime, one thread", fontsize=8)
-    axes.set_ylabel("MAE, degrees", fontsize=8)
-    axes.tick_params(labelsize=7)
+def panel(points: pd.DataFrame, title: str) -> dict[str, Any]:
+    """points: as from `points`."""
+    named = points.assign(file=points["runtime"].map(NAMES))
+    nominal = {"type": "nominal", "title": None, "sort": None}
+    look = {
+        "color": {**nominal, "field": "backbone", "scale": {"range": list(COLOURS)}},
+        "detail": {"field": "file"},
+    }
+    shape = {"domain": list(NAMES.values()), "range": ["circle", "square"]}
+    steps = front(points).to_dict("records")
+    return {
+        "title": title,
+        "width": 500,
+        "height": 370,
+        "data": {"values": named.to_dict("records")},
+        "encoding": {
+            "x": {
+                "field": "ms",
+                "type": "quantitative",
+                "title": "ms per face, ONNX Runtime, one thread",
+                "scale": {"type": "log", "nice": False, "padding": 20},
+                "axis": {"format": "~g", "tickCount": 6, "grid": False},
+            },
+            "y": {
+                "field": "mae",
+                "type": "quantitative",
+                "title": "MAE, degrees",
+                "scale": {"zero": False},
+            },
+        },
+        "layer": [
+            {
+                "data": {"values": steps},
+                "mark": {
+                    "type": "line",
+                    "interpolate": "step-after",
+                    "strokeDash": [2, 3],
+                    "color": PALE,
+                },
+            },
+            {"mark": {"type": "line", "strokeWidth": 1}, "encoding": look},
+            {
+                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
+                "encoding": {**look, "shape": {**nominal, "field": "file", "scale": shape}},
+            },
+            {
+                "mark": {"type": "text", "dx": 11, "dy": -6},
+                "encoding": {"text": {"field": "px"}},
+            },
+        ],
+    }

@@ -1,13 +1,14 @@
 """The Markdown table of a benchmark's results."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-PARTS = (  # in the table's order
-    *("teacher", "folding", "sweep", "loader", "training", "memory"),
-    *("evaluation", "detector", "graph", "scale"),
-)
+Part = Literal[
+    "teacher", "folding", "offsets", "sweep", "loader", "training", "memory", "evaluation",
+    "detector", "graph", "scale",
+]  # fmt: skip
+PARTS: tuple[Part, ...] = get_args(Part)  # in the table's order
 
 
 def markdown(machine: dict[str, Any], rows: list[dict[str, Any]]) -> str:

@@ -5,7 +5,6 @@
 Ends with an error where anything was lost, left behind or came out different.
 """
 
-import argparse
 import random
 import tempfile
 from collections import Counter
@@ -17,10 +16,11 @@ from faults.kills import LONG, SHARED, cloned, kill, kill_pair, kill_repro
 from faults.project import Project
 from tiny_project import call, checkout
 
-from hpe_core.readable import markdown
+from hpe_core.common.stage import run
+from hpe_core.tables.formatting import markdown
 
 
-def main(*, kills: int, seed: int) -> None:
+def main(*, kills: int = 300, seed: int = 0) -> None:
     repros, pairs = kills // 6, kills // 30
     rows = []
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as reference:
@@ -62,7 +62,4 @@ def tried(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    main(**vars(parser.parse_args()))
+    run(main)

@@ -12,11 +12,15 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
-from faults.project import HANG, SMALL, WORK, Fault, Project, Run, parsed
+from faults.project import HANG, SMALL, WORK, Fault, Project, Run, parsed, small_shards
+from forks import start_ranks
 from tiny_project import ENVIRONMENT, ROOT, call
 
-RESUMED = ("redetect", "crop_train", "crop_test", "train_base", "ensemble", "sweep", "distill")
-LONG = (*RESUMED, "jitter", "validate", "evaluate")  # the last two start over
+RESUMED = (
+    *("redetect", "crop_train", "crop_test", "train_base", "ensemble", "sweep"),
+    *("distill", "control", "predict"),
+)
+LONG = (*RESUMED, "validate", "evaluate")  # the last two start over
 SHARED = ("train_base", "ensemble")  # tried with two processes, too
 # What dvc writes in place, and what it says of half of it.
 CUT_OFF = {"dvc.lock": "'./dvc.lock'", ".dvc/tmp/rwlock": "Unable to read RWLock-file"}
@@ -84,10 +88,16 @@ def start_pair(project: Project, name: str) -> subprocess.Popen[bytes]:
 
 def finished_pair(project: Project, name: str) -> dict[str, str]:
     """Outputs of two undisturbed processes, from wherever they start."""
-    process = start_pair(project, name)
-    code = process.wait(HANG)
-    text = (project.root / "tmp.log").read_text(errors="replace")  # of two processes
-    project.check_clean(name, parsed(code, text, 0.0))
+    stage, log = project.stages[name], project.root / "tmp.log"
+    log.unlink(missing_ok=True)
+    ranks = start_ranks(
+        2, stage.module, stage.words, log, folder=project.root, prepare=small_shards
+    )
+    for rank in ranks:
+        rank.join(HANG)
+    text = log.read_text(errors="replace")
+    assert [rank.exitcode for rank in ranks] == [0, 0], f"{name}: {text}"
+    project.check_clean(name, parsed(0, text, 0.0))
     return project.outputs(name)
 
 

@@ -1,6 +1,6 @@
 """A tiny project whose stages run in forked children, each with a fault planted in it.
 
-Stages are DVC's own command lines. A fork server has imported everything they need, so that a run
+Stages have DVC's own command lines. A fork server has imported everything they need, so that a run
 costs a second, not four. An audit hook in the child writes down what happens to files.
 """
 
@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import re
 import resource
-import runpy
 import shlex
 import shutil
 import signal
@@ -19,16 +18,20 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import forks
 import torch
 import yaml
 from dvc.repo import Repo
 from tiny_project import checkout
 
-from hpe_core.io import shards
-from pipeline import _crop_sets
+from hpe_core.common.stage import run
+from hpe_core.faces import cut_sets
+from hpe_core.work import shards
 
 WORK = "data/work"
 WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
@@ -37,16 +40,6 @@ HANG = 300  # seconds; no run takes a tenth of it
 ROWS = 4  # of a shard
 EPOCHS = 6
 
-FORKS = multiprocessing.get_context("forkserver")
-PRELOAD = ["calibration", "comparison", "io.annotations", "io.curves", "io.redetection"]
-PRELOAD += ["io.page_file", "page_sections", "params.check", "training"]
-FORKS.set_forkserver_preload(
-    [
-        *(f"hpe_core.{name}" for name in PRELOAD),
-        *("pipeline._crop_sets", "pipeline._predictions", "faults.project"),
-        "torch._dynamo",  # which optimizers import, for two seconds
-    ]
-)
 # A process of its own that runs a stage with small shards.
 SMALL = "import sys; from faults.project import run_stage; run_stage(sys.argv[1], sys.argv[2:])"
 
@@ -91,7 +84,9 @@ class Run:
 
     @property
     def last_line(self) -> str:
-        return self.text.strip().splitlines()[-1] if self.text.strip() else ""
+        """A progress bar that was interrupted as it closed leaves no line break behind it."""
+        last = self.text.strip().splitlines()[-1] if self.text.strip() else ""
+        return re.sub(r"^\s*\d+%\|.*\](?=error: )", "", last)
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ class Project:
         params = yaml.safe_load((self.root / "params.yaml").read_text())
         params["seeds"] = [1]
         params["base"]["epochs"] = params["distill"]["epochs"] = EPOCHS
-        params["ensemble"] |= {"turns_deg": [0.0], "flip": False}
+        params["ensemble"] |= {"rotations_deg": [0.0], "flip": False}
         params["sweep"]["max_faces"], params["jitter"]["max_faces"] = None, 2
         params["compute"] |= {"workers": 1, "infer_batch": 36}  # 4 faces of the ensemble
         (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -144,15 +139,15 @@ class Project:
         """keep: outputs that are there already, which DVC would remove first."""
         if not keep:
             self.remove_outputs(name)
-        reader, writer = FORKS.Pipe(duplex=False)
+        reader, writer = multiprocessing.Pipe(duplex=False)
         fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)  # all of it fits
-        stage = self.stages[name]
-        child = FORKS.Process(target=_run, args=(str(self.root), stage, writer, fault))
-        start = time.monotonic()
-        child.start()
+        stage, begun = self.stages[name], time.monotonic()
+        child = forks.start(
+            stage.module, stage.words, writer, folder=self.root, prepare=partial(_prepare, fault)
+        )
         writer.close()
         child.join(fault.kill_after if fault.kill_after is not None else HANG)
-        seconds = time.monotonic() - start
+        seconds = time.monotonic() - begun
         hung = child.is_alive() and fault.kill_after is None
         child.kill()
         child.join()
@@ -210,24 +205,26 @@ def parsed(code: int, text: str, seconds: float) -> Run:
     return Run(code, re.sub(r"@\S+ .*\n", "", text), events, seconds)
 
 
-def _run(root: str, stage: Stage, writer: Connection, fault: Fault) -> None:
-    """In the child."""
-    os.dup2(writer.fileno(), 1)
-    os.dup2(writer.fileno(), 2)
-    os.chdir(root)
-    multiprocessing.set_start_method("fork", force=True)  # Python's own; not the server's
+def small_shards() -> None:
+    """Unfinished work that a stage of the tiny project saves more than once."""
+    shards.in_shards.__defaults__ = ("all", ROWS)
+    cut_sets._SHARD = ROWS
+
+
+def run_stage(module: str, words: list[str]) -> None:
+    """The stage as its own process runs it."""
+    small_shards()
+    sys.argv = [module, *words]
+    run(import_module(module).main)
+
+
+def _prepare(fault: Fault) -> None:
+    """In the child, before its stage."""
     _plant(fault)
     if fault.powerless:
         version_and_process = struct.pack("Ii", 0x20080522, 0)
         assert ctypes.CDLL(None).capset(version_and_process, bytes(24)) == 0
-    run_stage(stage.module, stage.words)
-
-
-def run_stage(module: str, words: list[str]) -> None:
-    shards.in_shards.__defaults__ = ("all", ROWS)
-    _crop_sets._SHARD = ROWS
-    sys.argv = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    small_shards()
 
 
 def _plant(fault: Fault) -> None:

@@ -19,10 +19,11 @@ import atheris
 
 os.environ["TQDM_DISABLE"] = "1"
 with atheris.instrument_imports(include=["hpe_core", "PIL"]):
-    from hpe_core.errors import InputError
-    from hpe_core.io.images import check_image, read_image
-    from hpe_core.io.published import read_published
-    from hpe_core.io.readers import aflw, biwi, common, landmarked
+    from hpe_core.common.errors import InputError
+    from hpe_core.corpora import aflw, biwi, landmarked
+    from hpe_core.corpora import entries as common
+    from hpe_core.faces.images import check_image, read_image
+    from hpe_core.faces.published_boxes import read_published_boxes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import tiny_corpora as tiny
@@ -40,7 +41,7 @@ def mat(folder: Path) -> tuple[Path, Callable[[], object]]:
     tiny.write_300w_lp(folder, ["a_1"])
     path = folder / "AFW" / "a_1.mat"
     tiny.scipy.io.savemat(path, {"Pose_Para": [[0.1] * 7], "pt2d": tiny.POINTS_PX})
-    read = partial(landmarked._read_face, folder, landmarks="pt2d")
+    read = partial(landmarked._read_face, folder, "pt2d")
     return path, lambda: common._read_or_skip(read, "AFW/a_1.jpg")
 
 
@@ -66,7 +67,7 @@ def image(folder: Path) -> tuple[Path, Callable[[], object]]:
 def published(folder: Path) -> tuple[Path, Callable[[], object]]:
     path = folder / "AFLW.json"
     path.write_text('{"a.jpg": [{"bbox": [1, 2.5, 3, 4], "type": "train", "faceid": 7}]}')
-    return path, lambda: read_published(path)
+    return path, lambda: read_published_boxes(path)
 
 
 def more_seeds(target: str, folder: Path) -> None:

@@ -51,7 +51,7 @@ def cut_in_half(folder: Path) -> None:
     os.truncate(folder / "aflw.sqlite", 9000)
 
 
-@error("aflw.sqlite", "not readable")
+@error("aflw.sqlite", "cannot be read")
 def pages_of_random_bytes(folder: Path) -> None:
     content = bytearray((folder / "aflw.sqlite").read_bytes())
     content[200:] = os.urandom(len(content) - 200)
@@ -68,7 +68,7 @@ def a_schema_that_takes_all_memory(folder: Path) -> None:
     (folder / "aflw.sqlite").write_bytes(content)
 
 
-@error("aflw.sqlite", "not readable")
+@error("aflw.sqlite", "cannot be read")
 def a_schema_that_is_not_utf_8(folder: Path) -> None:
     """Found by fuzzing: sqlite's message quotes it, and Python fails to decode the message."""
     execute(

@@ -216,11 +216,11 @@ def jpeg_with_a_terabyte_behind_it(path: Path) -> None:
     os.truncate(path, 1 << 40)
 
 
-@row("no regular file", heavy=True)
+@row("not a regular file", heavy=True)
 def a_pipe_that_nobody_writes_to(path: Path) -> None:
     os.mkfifo(path)
 
 
-@row("no regular file", heavy=True)
+@row("not a regular file", heavy=True)
 def an_endless_device(path: Path) -> None:
     path.symlink_to("/dev/zero")

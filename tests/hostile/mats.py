@@ -33,12 +33,12 @@ def compressed_of_single_precision(path: Path) -> None:
     scipy.io.savemat(path, arrays, do_compression=True)
 
 
-@row("x_1.mat", "no whole MATLAB 5 file", "cut off")
+@row("x_1.mat", "no complete MATLAB 5 file", "cut off")
 def cut_in_half(path: Path) -> None:
     path.write_bytes(save(path)[:133])
 
 
-@row("x_1.mat", "no whole MATLAB 5 file")
+@row("x_1.mat", "no complete MATLAB 5 file")
 def zero_bytes(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -53,7 +53,7 @@ def version_7_3(path: Path) -> None:
     path.write_bytes(header + content[128:])
 
 
-@row("x_1.mat", "no whole MATLAB 5 file")
+@row("x_1.mat", "no complete MATLAB 5 file")
 def version_4(path: Path) -> None:
     scipy.io.savemat(path, {"Pose_Para": POSE}, format="4")
 
@@ -83,7 +83,7 @@ def pose_with_nan(path: Path) -> None:
     save(path, Pose_Para=np.full((1, 7), np.nan))
 
 
-@row("impossible pose", "accepted is up to ±1440°")
+@row("impossible pose", "expected angles within ±1440°")
 def pose_in_degrees(path: Path) -> None:
     save(path, Pose_Para=np.degrees(POSE) * 10)
 
@@ -136,11 +136,11 @@ def eight_gigabytes(path: Path) -> None:
     os.truncate(path, 2**33)
 
 
-@row("x_1.mat", "no regular file", heavy=True)
+@row("x_1.mat", "not a regular file", heavy=True)
 def an_endless_device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-@row("x_1.mat", "no regular file", heavy=True)
+@row("x_1.mat", "not a regular file", heavy=True)
 def a_pipe_that_nobody_writes_to(path: Path) -> None:
     os.mkfifo(path)

@@ -63,14 +63,14 @@ def a_label_that_is_a_link_to_itself(folder: Path) -> None:
     (folder / "AFW" / "x_1.mat").symlink_to("x_1.mat")
 
 
-@row("AFW/x_1.jpg", "no regular file")
+@row("AFW/x_1.jpg", "not a regular file")
 def a_folder_called_as_an_image(folder: Path) -> None:
     good_pair(folder, "x_1")
     (folder / "AFW" / "x_1.jpg").unlink()
     (folder / "AFW" / "x_1.jpg").mkdir()
 
 
-@row("AFW/x_1.jpg", "x_1.mat", "no regular file")
+@row("AFW/x_1.jpg", "x_1.mat", "not a regular file")
 def a_folder_called_as_a_label(folder: Path) -> None:
     good_pair(folder, "x_1")
     (folder / "AFW" / "x_1.mat").unlink()

@@ -31,7 +31,7 @@ def as_parquet(folder: Path, **columns: object) -> None:
 # --- the file
 
 
-@error("looked for a table faces.csv or faces.parquet", "docs/own-corpus.md")
+@error("looked for a table as faces.csv or faces.parquet", "docs/own-corpus.md")
 def no_table(folder: Path) -> None:
     (folder / "faces.csv").unlink()
 
@@ -41,13 +41,13 @@ def two_tables(folder: Path) -> None:
     (folder / "faces.parquet").write_bytes(b"")
 
 
-@error("faces.csv: no regular file")
+@error("faces.csv: not a regular file")
 def a_folder_in_its_place(folder: Path) -> None:
     (folder / "faces.csv").unlink()
     (folder / "faces.csv").mkdir()
 
 
-@error("faces.csv: no regular file", heavy=True)
+@error("faces.csv: not a regular file", heavy=True)
 def a_pipe_in_its_place(folder: Path) -> None:
     (folder / "faces.csv").unlink()
     os.mkfifo(folder / "faces.csv")
@@ -63,7 +63,7 @@ def zero_bytes(folder: Path) -> None:
     (folder / "faces.csv").write_bytes(b"")
 
 
-@error("faces.csv: expected a row for each face, found none")
+@error("faces.csv: expected one row per face, found none")
 def a_header_alone(folder: Path) -> None:
     (folder / "faces.csv").write_text("image,pitch,yaw,roll\n")
 

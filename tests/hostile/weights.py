@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from hostile.case import accepted, error
 
-from hpe_core.bins import BinSpec
-from hpe_core.networks import StudentNet
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.model import StudentNet
 
 
 def state(backbone: str = "resnet8") -> OrderedDict[str, Any]:
@@ -63,7 +63,7 @@ def a_whole_module(path: Path, sentinel: Path) -> None:
     torch.save(StudentNet("resnet8", BinSpec()), path)
 
 
-@error("foreign.pth", "found other values", "epoch")
+@error("foreign.pth", "found others under", "epoch")
 def weights_among_other_things(path: Path, sentinel: Path) -> None:
     torch.save({"state_dict": state(), "epoch": 3}, path)
 
@@ -103,7 +103,7 @@ def weights_with_nan(path: Path, sentinel: Path) -> None:
     torch.save(state() | {"head_net.yaw.bias": torch.full((198,), torch.nan)}, path)
 
 
-@error("foreign.pth", "names", "found other values, under [3]")
+@error("foreign.pth", "named tensors", "found others under [3]")
 def a_number_for_a_name(path: Path, sentinel: Path) -> None:
     torch.save(state() | {3: torch.zeros(1)}, path)
 

@@ -1,4 +1,4 @@
-"""Writes the reference in docs/reference from what the code says of itself.
+"""Writes the reference in docs/reference from what the code says of itself, and README's graph.
 
     python -m tests.reference
 
@@ -7,7 +7,7 @@
 
 from pathlib import Path
 
-from tests.reference import artifacts, commands, params
+from tests.reference import artifacts, commands, mermaid, params
 
 PAGES = {
     "params.md": params.page,
@@ -20,3 +20,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
+    mermaid.README.write_text(mermaid.readme(), encoding="utf-8")

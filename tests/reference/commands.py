@@ -1,34 +1,33 @@
 """docs/reference/commands.md: `hpe`, the commands beside the graph, and make's targets."""
 
-import argparse
 import inspect
 import re
-import runpy
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
-from unittest.mock import patch
 
 import typer
+import tyro
 
 from hpe_core.cli.app import app
+from hpe_core.common.stage import OPTIONS
 from tests.graph import ROOT, module_of, stages
 from tests.reference.markdown import block, code, table
 from tests.reference.markdown import page as whole
 
 INTRO = """# Commands
 
-After `. .venv/bin/activate`, `hpe`, `dvc` and `python` are those of the project. What each `hpe`
-command does, with its output: [predict.md](../predict.md). The stages' own commands:
-[artifacts.md](artifacts.md).
+`. .venv/bin/activate` puts the project's `hpe`, `dvc` and `python` on your path. Examples of each
+`hpe` command, with output: [predict.md](../predict.md). DVC's commands:
+[pipeline.md](../pipeline.md). The stages' own commands: [artifacts.md](artifacts.md).
 """
 HPE = """## hpe
 
-Every command has `--help`. Exit codes: 0; 1 for an input that cannot be used; 2 for a wrong command
-line; 130 for Ctrl-C or SIGTERM; 141 where nobody reads stdout any more (`| head`).
+Every command has `--help`. Exit codes: [predict.md](../predict.md).
 """
 BESIDE = """## Beside the graph
 
-They read what stages wrote; `dvc repro` runs none of them.
+They read what stages wrote. `dvc repro` runs none of them.
 """
 
 
@@ -86,45 +85,20 @@ def modules() -> list[str]:
     return [name for name in found if name not in of_stages]
 
 
-class _ParsedError(Exception):
-    """Carries the parser out of a module."""
-
-
 def of_module(module: str) -> str:
-    parser = parser_of(module)
+    command = import_module(module)
+    parser = tyro.extras.get_parser(command.main, config=OPTIONS)
     rows = [
-        (
-            code(" ".join([*action.option_strings])),
-            "required" if action.required else of_action(action),
-            action.help or "",
-        )
+        (code(" ".join(action.option_strings)), (action.help or "").replace(" (default: None)", ""))
         for action in parser._actions
         if action.dest != "help"
     ]
     words = (
         f"### python -m {module}",
-        prose(parser.description or ""),
-        table(["option", "default", "meaning"], rows),
+        prose(command.__doc__ or ""),
+        table(["option", "meaning"], rows),
     )
     return "\n\n".join(words)
-
-
-def of_action(action: argparse.Action) -> str:
-    return "" if action.default is None else code(str(action.default))
-
-
-def parser_of(module: str) -> argparse.ArgumentParser:
-    """What the module would parse its command line with."""
-
-    def caught(parser: argparse.ArgumentParser, *_: Any) -> None:
-        raise _ParsedError(parser)
-
-    with patch.object(argparse.ArgumentParser, "parse_args", caught):
-        try:
-            runpy.run_module(module, run_name="__main__")
-        except _ParsedError as parsed:
-            return parsed.args[0]
-    raise ValueError(f"{module} parses no command line")
 
 
 def prose(docstring: str) -> str:

@@ -1,8 +1,8 @@
 """What is in the files: columns, keys, datasets and attributes, as the code writes them.
 
 Small results lie in git and are read; of HDF5 and networks the code writes one of a single face.
-Names come from there, meanings and units from `meanings.py`; a name without one stands in the page
-with an empty cell, and `tests/test_reference.py` names it.
+Names come from there, meanings and units from `meanings.py`. A name without one has an empty cell
+on the page, and `tests/test_reference.py` names it.
 """
 
 import csv
@@ -17,13 +17,15 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from hpe_core.bins import BinSpec
-from hpe_core.io.checkpoints import load_network, save_network
-from hpe_core.io.crops import CropFormat, encode, write_crops
-from hpe_core.io.tables import BOX_COLUMNS, INDEX_COLUMNS
-from hpe_core.io.targets import TargetsOrigin, write_sweep, write_targets
-from hpe_core.networks import StudentNet
-from hpe_core.predictions import ENTROPY_PYR, PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
+from hpe_core.common.table_files import BOX_COLUMNS, INDEX_COLUMNS, PYR
+from hpe_core.crops.settings import CropFormat
+from hpe_core.crops.store import encode, write_crops
+from hpe_core.evaluation.columns import JITTER, ORDER, PREDICTED, TRUE_PYR
+from hpe_core.networks.bins import BinSpec
+from hpe_core.networks.checkpoints import load_network, save_network
+from hpe_core.networks.model import StudentNet
+from hpe_core.teacher.sweeps import SweptAngles, write_sweep
+from hpe_core.teacher.targets import TargetsOrigin, write_targets
 from tests.graph import ROOT
 from tests.reference.markdown import code, table
 from tests.reference.meanings import (
@@ -40,7 +42,7 @@ from tests.reference.meanings import (
 )
 
 PLACEHOLDERS = [  # names that differ from run to run, all keys of a mapping at once
-    (re.compile(r"base|ensemble|kd-\w+"), "NETWORK"),
+    (re.compile(r"base|ensemble(-\w+)?|(control|kd)-\w+"), "NETWORK"),
     (re.compile(r"\d+-\d+"), "BAND"),
     (re.compile(r"\w+ validation|\w+-\w+"), "TEST"),
 ]
@@ -49,14 +51,15 @@ PLACEHOLDERS = [  # names that differ from run to run, all keys of a mapping at 
 def text() -> str:
     """The sections of the kinds of files, and what the columns of small results mean."""
     face_types = {**INDEX_COLUMNS, **BOX_COLUMNS}
-    predicted = [*PYR, *STD_PYR, *SPREAD_PYR, *ENTROPY_PYR, *TRUE_PYR]
     prediction_types = dict.fromkeys(["face_id", "group", "network"], "str")
-    prediction_types |= {"seed": "int64", **dict.fromkeys(predicted, "float64")}
+    prediction_types |= {"seed": "int64", **dict.fromkeys([*PREDICTED, *TRUE_PYR], "float64")}
+    prediction_types |= {ORDER: "str"}
+    prediction_types |= dict(zip(JITTER, ["str", "str", "float64"], strict=True))
     with TemporaryDirectory() as folder:
         crops, targets, sweep, network = samples(Path(folder))
     parts = [
-        "## Face tables\n\nParquet, a row for each face: `data/index`, and with the columns from "
-        "`det_x1` on `data/boxes` and `data/faces`.",
+        "## Face tables\n\nParquet, one row per face: `data/index`; `data/boxes` and `data/faces` "
+        "also have the columns from `det_x1` on.",
         columns(face_types, FACE_TABLE),
         "## Crops\n\nHDF5, N faces.",
         columns(crops, CROPS),
@@ -64,10 +67,13 @@ def text() -> str:
         columns(targets, TARGETS),
         "## Sweeps\n\nHDF5, N faces, L offsets.",
         columns(sweep, SWEEP),
-        "## Networks\n\nsafetensors: the tensors of the state dict, and in the metadata, as JSON "
+        "## Networks\n\nsafetensors: the tensors of the state dict, and as JSON in the metadata, "
         "under `hpe`:",
         columns(dict.fromkeys(network, "metadata"), NETWORK),
-        "## Predictions\n\nParquet, a row for each network, seed and face.",
+        "## Predictions\n\nParquet, one row per network, seed and face: `validation.parquet`, "
+        "`tests/`, and with moved boxes `jitter/`, one row also per jitter. The metadata says of "
+        "which crops and networks. `training.h5` holds [targets](#targets) of one window, of some "
+        "training faces. Of imported networks: `face_id`, angles, labels and `order`.",
         columns(prediction_types, PREDICTIONS),
         "## Columns and keys of the small results",
         columns(dict.fromkeys(sorted(result_names()), ""), RESULTS),
@@ -76,7 +82,7 @@ def text() -> str:
 
 
 def columns(types: Mapping[str, str], meanings: Mapping[str, str]) -> str:
-    """In the order of the meanings; rows of one meaning in a row stand together."""
+    """In the order of the meanings; neighbours with the same meaning share a row."""
     rows: list[tuple[list[str], str, str]] = []
     order = {name: at for at, name in enumerate(meanings)}
     for name, kind in sorted(types.items(), key=lambda item: order.get(item[0], len(order))):
@@ -118,7 +124,7 @@ def shape(file: Path) -> str:
         return ", ".join(header_of(file))
     if file.suffix == ".json":
         return keys_in(json.loads(file.read_text()))
-    return {".png": "a picture", ".md": "for reading"}.get(file.suffix, "")
+    return {".png": "a picture", ".md": "Markdown"}.get(file.suffix, "")
 
 
 def header_of(file: Path) -> list[str]:
@@ -136,7 +142,7 @@ def keys_in(value: Any) -> str:
 
 
 def general(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A mapping from a run's own names (networks, test sets, bands, splits) as one entry."""
+    """A mapping whose keys are a run's own names (networks, test sets, bands), as one entry."""
     for pattern, name in PLACEHOLDERS:
         if value and all(pattern.fullmatch(key) for key in value):
             merged: dict[str, Any] = {}
@@ -151,13 +157,11 @@ def general(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def result_names() -> set[str]:
     """All columns and keys of the results in git that stages write, placeholders left out."""
     names: set[str] = set()
-    for folder in sorted((ROOT / "metrics").iterdir()):
-        if folder.is_dir():
-            for file in sorted(folder.iterdir()):
-                if file.suffix == ".csv":
-                    names |= set(header_of(file))
-                elif file.suffix == ".json":
-                    names |= set(re.findall(r"[\w.]+", keys_in(json.loads(file.read_text()))))
+    for file in sorted((ROOT / "metrics").glob("*/**/*")):
+        if file.suffix == ".csv":
+            names |= set(header_of(file))
+        elif file.suffix == ".json":
+            names |= set(re.findall(r"[\w.]+", keys_in(json.loads(file.read_text()))))
     wild = [name[:-1] for name in RESULTS if name.endswith("*")]
     short = {
         next((f"{start}*" for start in wild if name.startswith(start)), name) for name in names
@@ -174,7 +178,7 @@ def samples(folder: Path) -> list[dict[str, str]]:
     """Name → type of crops, targets, a sweep and a network of one face, as the code writes them."""
     crop_format = CropFormat(2, 2, 0, "enlarged", "replicate", "raw", 95)
     faces = pd.DataFrame([[0.0, 0.0, 0.0]], columns=PYR)
-    faces = faces.assign(face_id="a", group="a", validation=False)
+    faces = faces.assign(face_id="a", group="a", order="XYZ", validation=False)
     data = [encode(np.zeros(crop_format.shape, np.uint8), crop_format)]
     write_crops(folder / "crops.h5", faces, data, crop_format, {})
     spec = BinSpec()
@@ -189,9 +193,8 @@ def samples(folder: Path) -> list[dict[str, str]]:
         origin,
     )
     offsets = np.zeros((1, 2), np.int64)
-    write_sweep(
-        folder / "sweep.h5", ["a"], offsets, angles[None], {"base_sha256": "", "crops_sha256": ""}
-    )
+    swept = SweptAngles(["a"], offsets, angles[None])
+    write_sweep(folder / "sweep.h5", swept, {"base_sha256": "", "crops_sha256": ""})
     save_network(StudentNet("resnet8", spec), folder / "n.safetensors", "resnet8", (2, 2), {})
     _, metadata = load_network(folder / "n.safetensors")
     return [

@@ -3,44 +3,50 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
-from hpe_core.params import check
-from hpe_core.params.check import SECTIONS
+from hpe_core import params as check
+from hpe_core.common.settings import section_of_fields
+from hpe_core.params import SECTIONS
 from tests.graph import ROOT, stages
 from tests.reference.markdown import code, table
 from tests.reference.markdown import page as whole
 
 DEMO, PAPER = ROOT / "params.yaml", ROOT / "pipeline/profiles/paper.yaml"
+MODELS: dict[str, Any] = {
+    name: section_of_fields(model) if is_dataclass(model) else model
+    for name, model in SECTIONS.items()
+}
 ENTRY = "NAME"  # of a corpus, a protocol, a test set: chosen by the user
 # Checks that a name alone does not explain.
 CHECKS = {"distinct": "all different", "_changed": "none of them 1"}
 
 INTRO = """# params.yaml, key by key
 
-Every section and key is needed; there are no defaults in code. `check`, the first stage, refuses
-what is missing, unknown or of another type or range, and names the key. "Demo" is `params.yaml` as
-it is committed, "paper" is `pipeline/profiles/paper.yaml`. The meanings are the comments of
-`params.yaml`; "section", "formula" and "paper" in them are the paper's.
+Every section and key is required; there are no defaults in code. The first stage, `check`, refuses
+keys that are missing, unknown or of the wrong type or range, and names them. "Demo" is the
+committed `params.yaml`, "paper" is `pipeline/profiles/paper.yaml`. The meanings are the comments in
+`params.yaml`; sections and formulas are those of the paper.
 
-**Read by**: the stages that run again when the section changes, and with them all that depends on
-their results. **In dvc.yaml**: the stages that exist once for each entry, or have a value of the
-section on their command line.
+**Read by**: the stages that run again when the section changes, and then all that depend on their
+results. **In dvc.yaml**: the stages that exist once per entry, or have a value of the section on
+their command line.
 """
 
 
 def page() -> str:
     values = [yaml.safe_load(path.read_text()) for path in (DEMO, PAPER)]
     said = {key: linked(text) for key, text in comments(DEMO.read_text()).items()}
-    return whole(INTRO, *(section(name, values, said) for name in SECTIONS), across())
+    return whole(INTRO, *(section(name, values, said) for name in MODELS), across())
 
 
 def section(name: str, values: list[dict[str, Any]], said: Mapping[str, str]) -> str:
-    annotation = SECTIONS[name]
+    annotation = MODELS[name]
     model = model_of(annotation)
     parts = [f"## {name}", capital(said.get(name, "")), uses(name)]
     if model is annotation:  # one section of fixed keys
@@ -64,7 +70,7 @@ def section(name: str, values: list[dict[str, Any]], said: Mapping[str, str]) ->
         rows = [(code(name), kind, *(shown(value[name]) for value in values))]
         parts.append(table(["key", "accepts", "demo", "paper"], rows))
     if model:
-        parts += [f"Checked, too: {sentence(check)}." for check in model_checks(model)]
+        parts += [f"Also checked: {sentence(check)}." for check in model_checks(name, model)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -75,7 +81,7 @@ def across() -> str:
         for name, function in vars(check).items()
         if name.startswith("_check_") and inspect.isfunction(function)
     ]
-    return "\n".join(["## Across sections", "", "`check` looks, too:", "", *found])
+    return "\n".join(["## Across sections", "", "`check` also looks at these:", "", *found])
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
@@ -89,13 +95,7 @@ def model_of(annotation: Any) -> type[BaseModel] | None:
 def accepted(model: type[BaseModel], key: str) -> str:
     field = model.model_fields[key]
     schema = model.model_json_schema()["properties"][key]
-    own = [
-        name
-        for name, validator in model.__pydantic_decorators__.field_validators.items()
-        if key in validator.info.fields
-    ]
-    nested = [*checks_in(field.metadata), *checks_of(field.annotation)]
-    return described(schema, [*map(sentence, own), *nested])
+    return described(schema, [*checks_in(field.metadata), *checks_of(field.annotation)])
 
 
 def described(schema: Mapping[str, Any], checks: list[str]) -> str:
@@ -143,7 +143,10 @@ def checks_in(metadata: Any) -> list[str]:
     return [sentence(name) for name in names]
 
 
-def model_checks(model: type[BaseModel]) -> list[str]:
+def model_checks(name: str, model: type[BaseModel]) -> list[str]:
+    if is_dataclass(SECTIONS[name]):
+        check = getattr(SECTIONS[name], "__post_init__", None)
+        return [check.__doc__.rstrip(".").lower()] if check else []
     return list(model.__pydantic_decorators__.model_validators)
 
 

@@ -1,0 +1,96 @@
+"""Options, checks and output that several commands share."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from hpe_core.corpora.names import ReaderName
+
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")  # those of torch without plug-ins
+
+
+_PUBLISHED = [name for name in get_args(ReaderName) if name != "table"]
+
+
+def _device(name: str) -> str:
+    if not _DEVICE.fullmatch(name):
+        raise typer.BadParameter(f"{name!r}; expected cpu, cuda, cuda:1, … or mps.")
+    return name
+
+
+DetectorOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="A face detector: a YOLOv5 export, .onnx.  [default: that of the network's training]"
+    ),
+]
+ReaderOption = Annotated[
+    ReaderName,
+    typer.Option(
+        case_sensitive=False,
+        metavar="LAYOUT",
+        help=f"The layout of --corpus: {', '.join(_PUBLISHED)}, or table (a faces.csv).",
+    ),
+]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE",
+        help="Take only faces of --corpus with this split, subject or video. May be repeated.",
+        show_default=False,
+    ),
+]
+BoxesOption = Annotated[
+    Literal["detector", "annotated"],
+    typer.Option(
+        "--boxes", help="Take the boxes that a detector finds in --corpus, or the annotated ones."
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(callback=_device, help="The network's device: cpu, cuda, cuda:1, … or mps.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON array instead of text.")]
+
+
+def print_each(items: Iterable[Any], as_json: bool, line: Callable[[Any], str]) -> list[Any]:
+    """Prints the `line` of each dataclass as it comes, or all as one JSON array at the end."""
+    found = []
+    for item in items:
+        found.append(item)
+        if not as_json:
+            print(line(item))
+    if as_json:
+        print(json.dumps([asdict(item) for item in found], indent=1))
+    return found
+
+
+def accepted_values(where: Sequence[str] | None) -> dict[str, list[str]]:
+    """--where as column → accepted values. Raises BadParameter."""
+    accepted: dict[str, list[str]] = {}
+    for word in where or []:
+        column, equals, value = word.partition("=")
+        if not equals or column not in ("split", "subject", "video"):
+            raise typer.BadParameter(
+                f"--where is {word}; expected split=, subject= or video=, and a value."
+            )
+        accepted.setdefault(column, []).append(value)
+    return accepted
+
+
+def check_detector(detector: Path | None, boxes: str) -> None:
+    """Raises BadParameter for a detector beside annotated boxes."""
+    if detector and boxes == "annotated":
+        raise typer.BadParameter("--detector is not used with --boxes annotated; give one of them.")
+
+
+def check_params(params: Path) -> None:
+    """Raises BadParameter where the params file is missing."""
+    if not params.exists():
+        raise typer.BadParameter(
+            f"{params}: no such file; run at the project's root, or give --params."
+        )

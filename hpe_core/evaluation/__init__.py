@@ -1,0 +1,3 @@
+"""Measures: errors, predictions, uncertainty, calibration, bootstrap, comparison, jitter.
+Showing them is the job of tables/ and page/.
+"""

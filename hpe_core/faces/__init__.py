@@ -1,0 +1,3 @@
+"""From an image to the crops of its faces: images, detector, boxes, matching, cutting.
+Nothing here knows of corpora or labels.
+"""

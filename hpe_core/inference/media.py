@@ -1,0 +1,145 @@
+"""Reads images, videos and a camera; writes images and videos.
+
+OpenCV's FFmpeg decodes and encodes videos. Its own log is off: our errors name what went wrong.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from hpe_core.common.errors import InputError, UnreadableFileError
+from hpe_core.common.files import atomic, regular_size
+from hpe_core.crops.window import Pixels
+from hpe_core.faces.images import read_upright
+from hpe_core.work.prefetch import read_ahead
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when it opens the first video
+
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+Complain = Callable[[InputError], None]
+
+_IMAGES_AHEAD = 4  # images prefetched: 1 GB, if all have the largest size that is read
+_FPS = 25.0  # of a video or camera that does not report its own
+_WHOLE = 0.9  # of the frames that a header announces, which is often an estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image or video frame, H x W x 3 uint8 RGB. index (from 0), time_s: in the video."""
+
+    source: Path
+    pixels: Pixels
+    index: int = 0
+    time_s: float = 0.0
+
+
+def read_images(paths: Iterable[Path], complain: Complain) -> Iterator[Frame]:
+    """The readable images, in order, upright. Calls `complain` for each of the others."""
+
+    def read(path: Path) -> Pixels | InputError:
+        try:
+            return read_upright(path)
+        except InputError as error:
+            return error
+
+    paths = list(paths)
+    for path, image in zip(paths, read_ahead(read, paths, _IMAGES_AHEAD), strict=True):
+        if isinstance(image, InputError):
+            complain(image)
+        else:
+            yield Frame(path, image)
+
+
+@dataclass(frozen=True)
+class Video:
+    """An open video or camera. count: frames that the header announces, 0 if unknown."""
+
+    source: Path
+    fps: float
+    count: int
+    _capture: cv2.VideoCapture
+    live: bool = False
+
+    def frames(self, complain: Complain) -> Iterator[Frame]:
+        """All frames; can be called once. Calls `complain` for a file that is cut off."""
+        began, index = time.monotonic(), 0
+        while (found := self._capture.read())[0]:
+            # not every container has timestamps
+            time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or index / self.fps
+            if self.live:
+                time_s = time.monotonic() - began
+            pixels = cv2.cvtColor(found[1], cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+            yield Frame(self.source, pixels, index, time_s)
+            index += 1
+        self._capture.release()
+        if index < _WHOLE * self.count:
+            reason = f"damaged or cut off: {index} of {self.count} frames can be read"
+            complain(UnreadableFileError(self.source, reason))
+
+
+def open_video(path: Path) -> Video:
+    """Raises UnreadableFileError for a file that is missing or no video."""
+    regular_size(path)
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise UnreadableFileError(path, "no video that OpenCV's FFmpeg can read")
+    count = int(max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    return Video(path, capture.get(cv2.CAP_PROP_FPS) or _FPS, count, capture)
+
+
+def open_camera(number: int) -> Video:
+    """The camera of this number, from 0. Raises InputError where there is none."""
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise InputError(f"camera {number}: OpenCV cannot open it; is it missing, or in use?")
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    return Video(Path(f"camera{number}"), fps if fps > 0 else _FPS, 0, capture, live=True)
+
+
+def write_png(image_rgb: Pixels, path: Path) -> None:
+    """image_rgb: H x W x 3 uint8. The file is written whole or not at all."""
+    with atomic(path) as temporary:
+        Image.fromarray(image_rgb).save(temporary, format="PNG")
+
+
+@contextmanager
+def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
+    """A function that appends a frame (H x W x 3 uint8, RGB; all of one size) to an .mp4 (mp4v).
+
+    The file is written whole or not at all. The codec needs even sides and drops an odd row or
+    column. OpenCV reports no failed write, so the frames of the file are counted: raises InputError
+    where some are missing.
+    """
+    with atomic(path) as temporary:
+        inner = temporary.with_suffix(".mp4")  # OpenCV chooses the container by the suffix
+        writer, written = cv2.VideoWriter(), 0
+
+        def write(frame_rgb: Pixels) -> None:
+            nonlocal written
+            height, width = frame_rgb.shape[:2]
+            if not written:
+                mp4v = cv2.VideoWriter.fourcc(*"mp4v")
+                writer.open(str(inner), cv2.CAP_FFMPEG, mp4v, fps, (width, height))
+            writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
+            written += 1
+
+        try:
+            yield write
+            writer.release()
+            found = cv2.VideoCapture(str(inner), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
+            if not written:
+                raise InputError(f"{path}: not written: it would have no frames")
+            if found != written:
+                raise InputError(f"{path}: {found:.0f} of {written} frames written: a full disk?")
+            inner.replace(temporary)
+        finally:
+            writer.release()
+            inner.unlink(missing_ok=True)

@@ -1,0 +1,114 @@
+"""A network as one ONNX file, from uint8 faces to angles, that runs without this project.
+
+torch's exporter and ONNX Runtime's quantiser need the packages of the extra `export`.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+import torch
+from onnxruntime import quantization
+from torch import Tensor, nn
+
+from hpe_core.common.errors import InputError
+from hpe_core.common.files import atomic
+from hpe_core.inference.network_files import INPUT, OUTPUTS, batches
+from hpe_core.networks.model import Network, folded, normalize, predict_probs
+from hpe_core.predictor import Angles, Faces
+
+# The quantised operators: they hold all weights. The few others, such as softmax and expectation,
+# stay in float32: 8 bits are too few for sums over hundreds of bins of 1°.
+_INT8 = ["Conv", "Gemm"]
+
+
+class PoseGraph(nn.Module):
+    """The exported graph: uint8 RGB (N, h, w, 3) → `OUTPUTS`: (N, 3), (N, 3), (N, 3, n_bins)."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network, self.spec = network, network.spec
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        probs = predict_probs(self.network, normalize(images))
+        pyr_deg, std_deg = self.spec.angle_and_std_deg(probs)
+        return pyr_deg, std_deg, probs
+
+
+def to_onnx(
+    network: Network, size_hw: tuple[int, int], opset: int, described: Mapping[str, str]
+) -> bytes:
+    """An ONNX file of any batch size. described: its metadata, besides the opset.
+
+    Raises InputError where torch writes another opset, as it does below 18 without saying so.
+    """
+    program = torch.onnx.export(
+        PoseGraph(folded(network)).eval(),
+        (torch.zeros(2, *size_hw, 3, dtype=torch.uint8),),  # a batch of 1 would become a constant
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+        dynamic_shapes={INPUT: {0: "batch"}},
+        opset_version=opset,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    found = model.opset_import[0].version
+    if found != opset:
+        raise InputError(f"opset {opset}: torch's exporter wrote {found} instead; choose that one")
+    for node in model.graph.node:  # they hold paths of this machine's source files
+        del node.metadata_props[:]
+    onnx.helper.set_model_props(model, {**described, "opset": str(opset)})
+    return model.SerializeToString()
+
+
+def to_int8(model: bytes, faces: Faces, source: str) -> bytes:
+    """`to_onnx`'s file with 8-bit weights (per channel) and activations, as QDQ nodes.
+
+    faces: their activations calibrate the ranges. source: their origin, for the metadata.
+    """
+    with TemporaryDirectory() as folder:
+        before, after = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
+        before.write_bytes(model)
+        logging.disable(logging.WARNING)  # it advises what `folded` has done already
+        try:
+            quantization.quantize_static(
+                before,
+                after,
+                _Calibration(faces),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=_INT8,
+                per_channel=True,
+                # x86 multiplies unsigned by signed: signed activations are slower than float32.
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+            )
+        finally:
+            logging.disable(logging.NOTSET)
+        quantized = onnx.load(after)
+    calibrated = json.dumps({"faces": len(faces), "source": source})
+    quantized.metadata_props.add(key="int8_calibration", value=calibrated)
+    return quantized.SerializeToString()
+
+
+def write_model(model: bytes, path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(model)
+
+
+@torch.inference_mode()
+def torch_angles(network: Network, faces: Faces) -> Angles:
+    """The reference for `network_files.angles`: PyTorch, batch normalisation not folded."""
+    pyr_deg, std_deg, _ = PoseGraph(network)(torch.from_numpy(faces))
+    return pyr_deg.numpy(), std_deg.numpy()
+
+
+class _Calibration(quantization.CalibrationDataReader):
+    def __init__(self, faces: Faces) -> None:
+        self._batches = batches(faces)
+
+    def get_next(self) -> dict[str, Faces] | None:
+        return next(({INPUT: some} for some in self._batches), None)

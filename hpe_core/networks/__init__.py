@@ -1,0 +1,3 @@
+"""Networks: bins, backbones and heads, checkpoints.
+Training is in training/, ensembles are in teacher/.
+"""
