@@ -57,7 +57,11 @@ def validate_file(path: Path) -> CropFormat:
     datasets, protocols = loaded["datasets"], loaded["protocols"]
     references = [
         *((f"datasets.{k}.split_by", v.split_by, datasets) for k, v in datasets.items()),
-        *((f"protocols.{k}.train", v.train, datasets) for k, v in protocols.items()),
+        *(
+            (f"protocols.{k}.train", name, datasets)
+            for k, v in protocols.items()
+            for name in v.train
+        ),
         *((f"tests.{k}.dataset", v.dataset, datasets) for k, v in loaded["tests"].items()),
         *((f"tests.{k}.protocol", v.protocol, protocols) for k, v in loaded["tests"].items()),
         *((f"imported.{k}.dataset", v.dataset, datasets) for k, v in loaded["imported"].items()),
@@ -78,7 +82,7 @@ def _check_apart(path: Path, name: str, test: Test, protocol: Protocol) -> None:
         for column, accepted in protocol.where.items()
         if column in test.where
     }
-    if protocol.train == test.dataset and all(common.values()):
+    if test.dataset in protocol.train and all(common.values()):
         raise InputError(
             f"{path}: protocols.{test.protocol} may train on faces of {test.dataset} that "
             f"tests.{name} contains: expected a column of both `where`s without a common value, "

@@ -1,4 +1,4 @@
-"""Crops a training set and holds out validation faces: images, face table → crops, counts."""
+"""Crops a training set and holds out validation faces: images, face tables → crops, counts."""
 
 from pathlib import Path
 
@@ -6,9 +6,8 @@ from hpe_core.common.errors import InputError
 from hpe_core.common.files import write_json
 from hpe_core.common.settings import load, load_item
 from hpe_core.common.stage import run
-from hpe_core.corpora.selection import select_faces
+from hpe_core.corpora.selection import select_training
 from hpe_core.corpora.settings import Protocol
-from hpe_core.corpora.splits import groups_of, hold_out
 from hpe_core.crops.settings import CropFormat
 from hpe_core.faces.cut_sets import origin_of_set, write_set
 
@@ -18,7 +17,7 @@ def main(
     params: Path,
     crop_format: Path,
     protocol: str,
-    folder: Path,
+    root: Path,
     faces: Path,
     work: Path,
     crops: Path,
@@ -26,8 +25,7 @@ def main(
 ) -> None:
     rules = load(crop_format, "crop", CropFormat)
     item = load_item(params, "protocols", protocol, Protocol)
-    table = select_faces(faces, item.where)
-    table = table.assign(validation=hold_out(table, item.validation), group=groups_of(table))
+    table = select_training(faces, item)
     validation = int(table["validation"].sum())
     training = len(table) - validation
     if training < 2:
@@ -35,7 +33,8 @@ def main(
             f"{faces}: protocol {protocol} has {training} training and {validation} validation "
             f"faces; expected at least 2 for training: is protocols.{protocol}.validation too high?"
         )
-    write_set(crops, folder, table, rules, origin_of_set(params, faces), work)
+    origin = origin_of_set(params, *(faces / f"{name}.parquet" for name in item.train))
+    write_set(crops, root, table, rules, origin, work)
     write_json({"training": training, "validation": validation}, counts)
 
 

@@ -14,7 +14,7 @@ from hpe_core.common.settings import load, load_item
 from hpe_core.common.stage import run
 from hpe_core.common.table_files import write_csv
 from hpe_core.corpora.leaks import count_shared, find_shared, in_words, shared_table
-from hpe_core.corpora.selection import select_faces
+from hpe_core.corpora.selection import select_faces, select_training
 from hpe_core.corpora.settings import Leaks, Protocol, Test
 
 
@@ -23,7 +23,7 @@ def main(
 ) -> None:
     strict = load(params, "leaks", Leaks).strict
     item = load_item(params, "protocols", protocol, Protocol)
-    training = select_faces(faces / f"{item.train}.parquet", item.where)
+    training = select_training(faces, item)
     found = {
         name: find_shared(training, select_faces(faces / f"{test.dataset}.parquet", test.where))
         for name, test in load(params, "tests", dict[str, Test]).items()

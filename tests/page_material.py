@@ -130,7 +130,7 @@ def made_up_results() -> Results:
         teacher_text="K=6, d=3",
         backbone="resnet8",
         tests=tests,
-        train={"p9": TrainingSet("Y", 50, 10)},
+        train={"p9": TrainingSet(["Y"], 50, 10)},
         counts={"X": counts, "Y": counts},
         elsewhere={},
         validation={"p9": {name: {"mae": 5.0} for name in NETWORKS}},

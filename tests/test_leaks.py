@@ -93,6 +93,14 @@ def test_subjects_are_compared_where_they_are_known(training, test, dataset, exp
     assert found["subject"] == (expected and dict(zip(NONE, expected, strict=True)))
 
 
+def test_subjects_are_those_of_the_tests_own_corpus():
+    training = pd.concat(
+        [faces(("a", "a", "F1"), dataset="BIWI"), faces(("b", "b", ""), ("c", "c", "F2"))]
+    )
+    found = counts(training, faces(("d", "d", "F1"), ("e", "e", "F2"), dataset="BIWI"))
+    assert found["subject"] == {"shared": 1, "training_faces": 1, "test_faces": 1}
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_slow_obvious_way_finds_the_same(seed):
     training, test = drawn(seed), drawn(seed + 100)
@@ -168,7 +176,7 @@ REPORT = {
 }
 LISTED = (
     "test,kind,training_name,test_name,training_faces,test_faces\n"
-    "p-AFLW,photograph,01/a.png,x.jpg,1,1\n"
+    "p-AFLW,photograph,BIWI/01/a.png,x.jpg,1,1\n"
     "p-02,subject,F01,F01,2,1\n"
 )
 
@@ -181,7 +189,7 @@ def test_the_stage_reports_every_test_set_of_its_protocol(tmp_path, capsys):
 
 
 def test_strict_is_an_error_of_one_line_after_the_report(tmp_path):
-    expected = r"protocol p: .*p-AFLW: 1 photograph \(01/a.png; .*p-02: 1 subject.*p\.csv lists all"
+    expected = r"p: .*p-AFLW: 1 photograph \(BIWI/01/a.png; .*p-02: 1 subject.*p\.csv lists all"
     with pytest.raises(InputError, match=expected) as caught:
         run_leaks(tmp_path, TESTS, strict=True)
     assert "\n" not in str(caught.value)

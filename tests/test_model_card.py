@@ -133,6 +133,15 @@ def test_faces_files_and_overlap(results):
     assert f"**{PAPER_PARAMS['tables']['corpora']}**" in text
 
 
+def test_a_protocol_that_trains_on_two_corpora(copied):
+    both = {**PAPER_PARAMS["protocols"]["p1"], "train": ["300W_LP", "AFLW"]}
+    carded(copied, protocols={**PAPER_PARAMS["protocols"], "p1": both})
+    text = card(copied, "p1")
+    assert "700 faces of 300W_LP + AFLW (all of its faces)" in text
+    kept = r"Of all \d+ faces of 300W_LP, \d+ were kept \(.*\)\. Of all 1010 faces of AFLW, 1000 "
+    assert re.search(kept, text)
+
+
 def test_heads_are_those_that_the_base_network_has(copied):
     assert "(the first predicts) and a regression |" in card(copied, "p1")
     carded(copied, base={**PAPER_PARAMS["base"], "regression": "none"})

@@ -165,19 +165,22 @@ def faces_of(root: Path, corpora: Path, params: Path, dataset: str, split_by: st
         params=params, dataset=dataset, boxes=root / f"boxes-{dataset}.parquet", skipped=skipped,
         split_index=root / f"index-{split_by}.parquet",
         split_skipped=root / f"skipped-{split_by}.csv",
-        faces=root / f"faces-{dataset}.parquet", counts=root / f"counts-{dataset}.json",
+        faces=root / f"faces/{dataset}.parquet", counts=root / f"counts-{dataset}.json",
     )  # fmt: skip
 
 
 def network_of(root: Path, corpora: Path, params: Path, dataset: str, protocol: str, test: str):
     """crop_train → train_base, and crop_test."""
-    cut = {
-        "params": params, "crop_format": root / "format.json", "folder": corpora / dataset,
-        "work": root / "work", "faces": root / f"faces-{dataset}.parquet",
-    }  # fmt: skip
+    cut = {"params": params, "crop_format": root / "format.json", "work": root / "work"}
     crops = root / f"train-{dataset}.h5"
-    crop_train.main(**cut, protocol=protocol, crops=crops, counts=root / f"sets-{dataset}.json")
-    crop_test.main(**cut, test=test, crops=root / f"test-{dataset}.h5")
+    crop_train.main(
+        **cut, protocol=protocol, root=corpora, faces=root / "faces", crops=crops,
+        counts=root / f"sets-{dataset}.json",
+    )  # fmt: skip
+    crop_test.main(
+        **cut, test=test, folder=corpora / dataset, faces=root / f"faces/{dataset}.parquet",
+        crops=root / f"test-{dataset}.h5",
+    )  # fmt: skip
     train_base.main(
         params=params, crops=crops, seed=1, weights=ROOT / "data/pretrained/none",
         work=root / "work", network=root / f"{dataset}.safetensors", history=root / "h.csv",
@@ -187,7 +190,7 @@ def network_of(root: Path, corpora: Path, params: Path, dataset: str, protocol: 
 def as_own(root: Path, corpora: Path, own: str) -> None:
     """AFLW's readable faces, with the split of its face table, as a faces.csv."""
     aflw = read_table(root / "index-AFLW.parquet")
-    split = read_table(root / "faces-AFLW.parquet").set_index("face_id")["split"]
+    split = read_table(root / "faces/AFLW.parquet").set_index("face_id")["split"]
     rows = aflw[["image", *PYR, *ANNOTATED_BOX]].set_axis(["image", *ANGLES, *BOX], axis=1)
     names = aflw["face_id"].str.removeprefix("AFLW/")
     (corpora / own).mkdir()
@@ -214,7 +217,7 @@ def done(tmp_path_factory) -> Path:
 
 
 def test_index_boxes_and_split_are_those_of_aflw(done):
-    aflw, mine = (read_table(done / f"faces-{name}.parquet") for name in ("AFLW", "Mine"))
+    aflw, mine = (read_table(done / f"faces/{name}.parquet") for name in ("AFLW", "Mine"))
     assert len(mine) > 30
     assert set(mine["split"]) == {"train", "test"}
     same = ["image", "image_sha256", "split", *PYR, *ANNOTATED_BOX, *DETECTED_BOX, "match_iou"]

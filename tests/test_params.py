@@ -76,6 +76,17 @@ def changed(tmp_path: Path, keys: str, value: object, **others: object) -> Path:
             "protocols.p1.validation", 0.6, r"p1\.validation.*0\.5", id="too much held out"
         ),
         pytest.param("protocols.p1.train", "300W", "protocols.p1.train is '300W'", id="dataset"),
+        pytest.param(
+            "protocols.p1.train", ["300W_LP", "300W"], "protocols.p1.train is '300W'", id="second"
+        ),
+        pytest.param("protocols.p1.train", ["AFLW"] * 2, r"p1\.train: .*different", id="one twice"),
+        pytest.param("protocols.p1.train", [], r"p1\.train: .*at least 1", id="no corpus"),
+        pytest.param(
+            "protocols.p1.train",
+            ["300W_LP", "BIWI"],
+            "faces of BIWI that tests.p1-BIWI",
+            id="apart",
+        ),
         pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
         pytest.param("datasets.AFLW.reader", "COCO", r"datasets\.AFLW\.reader.*COCO", id="reader"),
         pytest.param("base.backbone", "resnet9", r"base\.backbone.*'resnet9'", id="backbone"),

@@ -19,11 +19,13 @@ from typer.testing import CliRunner
 from hpe_core.cli.app import app
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import sha256
-from hpe_core.common.table_files import read_table, write_table
+from hpe_core.common.table_files import AFLW_ORDER, OUR_ORDER, read_table, write_table
+from hpe_core.corpora.splits import hold_out
 from hpe_core.crops.store import Crops, encode, write_crops
 from hpe_core.evaluation.columns import PYR, SPREAD_PYR, STD_PYR, TRUE_PYR
 from hpe_core.evaluation.metrics import absolute_error_deg, mae_by_yaw, summary
 from hpe_core.evaluation.uncertainty import std_coverage
+from hpe_core.faces.face_rows import read_face
 from hpe_core.networks.checkpoints import load_network, save_network
 from hpe_core.networks.model import normalize, predict_probs
 from hpe_core.page.inputs import Artifacts
@@ -107,14 +109,15 @@ def run_all(root: Path, corpora: Path) -> None:
             faces=root / f"faces/{name}.parquet",
             counts=root / f"metrics/corpora/{name}/faces.json",
         )  # fmt: skip
-    faces = {
-        "params": params, "crop_format": crop_format, "folder": corpora / "AFLW",
-        "faces": root / "faces/AFLW.parquet", "work": root.parent / "work",
-    }  # fmt: skip
+    cut = {"params": params, "crop_format": crop_format, "work": root.parent / "work"}
     crop_train.main(
-        **faces, protocol="p2", crops=root / TRAIN, counts=root / "metrics/protocols/p2/set.json"
-    )
-    crop_test.main(**faces, test="p2-AFLW", crops=root / TEST)
+        **cut, protocol="p2", root=corpora, faces=root / "faces", crops=root / TRAIN,
+        counts=root / "metrics/protocols/p2/set.json",
+    )  # fmt: skip
+    crop_test.main(
+        **cut, test="p2-AFLW", folder=corpora / "AFLW", faces=root / "faces/AFLW.parquet",
+        crops=root / TEST,
+    )  # fmt: skip
     leaks.main(
         params=params, protocol="p2", faces=root / "faces",
         report=root / "metrics/protocols/p2/leaks.json",
@@ -319,7 +322,8 @@ def test_leaks_are_those_of_the_crops(done):
     assert report["p2-AFLW"]["photograph"]["shared"] == len(training & test) > 0
     assert report["p2-AFLW"]["subject"] is None
     listed = pd.read_csv(done / "metrics/protocols/p2/leaks.csv")
-    assert set(listed["training_name"]) == set(listed["test_name"]) == training & test
+    assert set(listed["test_name"]) == training & test
+    assert set(listed["training_name"]) == {f"AFLW/{name}" for name in training & test}
 
 
 def test_networks_are_trained_on_all_but_the_validation_faces(done):
@@ -352,14 +356,41 @@ def test_a_training_set_that_is_too_small_is_refused(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     table = pd.read_parquet(done / "faces/AFLW.parquet").query("split == 'train'").head(faces)
     table.loc[table.index[2:], ["split", "box_source"]] = "test", "annotated"
-    write_table(table, tmp_path / "faces.parquet")
+    write_table(table, tmp_path / "AFLW.parquet")
     with pytest.raises(InputError, match=message):
         crop_train.main(
             params=tmp_path / "params.yaml", crop_format=done / "crops/format.json",
-            protocol="p2", folder=corpora / "AFLW", faces=tmp_path / "faces.parquet",
+            protocol="p2", root=corpora, faces=tmp_path,
             work=tmp_path / "work", crops=tmp_path / "c.h5", counts=tmp_path / "c.json",
         )  # fmt: skip
     assert not (tmp_path / "c.h5").exists()
+
+
+def test_a_training_set_of_two_corpora(done, corpora, tmp_path):
+    """Corpus after corpus; a further one changes none of the first one's validation faces."""
+    params = yaml.safe_load((done / "params.yaml").read_text())
+    params["protocols"]["p2"] |= {"train": ["AFLW", "AFLW2000"], "where": {}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    crop_train.main(
+        params=tmp_path / "params.yaml", crop_format=done / "crops/format.json", protocol="p2",
+        root=corpora, faces=done / "faces", work=tmp_path / "work", crops=tmp_path / "c.h5",
+        counts=tmp_path / "c.json",
+    )  # fmt: skip
+    both = Crops(tmp_path / "c.h5")
+    names = ("AFLW", "AFLW2000")
+    tables = {name: pd.read_parquet(done / f"faces/{name}.parquet") for name in names}
+    alone = hold_out(tables["AFLW"], params["protocols"]["p2"]["validation"])
+    assert both.face_id == [face for table in tables.values() for face in table["face_id"]]
+    assert both.validation[: len(alone)].tolist() == alone.tolist()
+    assert both.validation[len(alone) :].any()
+    assert both.order == [AFLW_ORDER] * len(alone) + [OUR_ORDER] * len(tables["AFLW2000"])
+    hashes = [sha256(done / f"faces/{name}.parquet") for name in names]
+    assert both.origin["faces_sha256"].split() == hashes
+    last = tables["AFLW2000"].iloc[-1]
+    cut = read_face(corpora / "AFLW2000", last, both.format)
+    np.testing.assert_array_equal(both[len(both) - 1], cut)
+    sizes = json.loads((tmp_path / "c.json").read_text())
+    assert sizes == {"training": (~both.validation).sum(), "validation": both.validation.sum()}
 
 
 def test_metrics_are_those_of_the_predictions(done):

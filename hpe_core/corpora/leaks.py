@@ -59,12 +59,16 @@ def in_words(table: pd.DataFrame) -> str:
 
 
 def _shared_subjects(training: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame | None:
-    """None for different corpora, or if no name is shared but some faces have no name."""
-    if set(training["dataset"]) != set(test["dataset"]):
+    """Of the training faces of the test's own corpus: elsewhere, a name is somebody else's.
+
+    None if there are none, or if no name is shared but some faces have no name.
+    """
+    same = training[training["dataset"].isin(test["dataset"])]
+    if same.empty:
         return None
-    named = [side[side["subject"] != ""] for side in (training, test)]
+    named = [side[side["subject"] != ""] for side in (same, test)]
     shared = _in_both(named[0], named[1], "subject", "subject")
-    all_named = sum(map(len, named)) == len(training) + len(test)
+    all_named = sum(map(len, named)) == len(same) + len(test)
     return shared if all_named or len(shared) else None
 
 

@@ -8,6 +8,8 @@ import pandas as pd
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.table_files import DETECTED_BOX, PYR, read_table
+from hpe_core.corpora.settings import Protocol
+from hpe_core.corpora.splits import groups_of, hold_out
 
 Accepted = Mapping[str, Sequence[str]]  # column → accepted values, as in params.yaml; {}: all
 
@@ -16,6 +18,21 @@ def select_faces(path: Path, where: Accepted) -> pd.DataFrame:
     """`select_rows` of a face table's file."""
     names = ["face_id", "dataset", "image", "image_sha256", "subject", "video", "order"]
     return select_rows(read_table(path, [*names, *PYR, *DETECTED_BOX]), where, str(path))
+
+
+def select_training(folder: Path, chosen: Protocol) -> pd.DataFrame:
+    """The faces of a protocol, corpus after corpus, with the columns `group` and `validation`.
+
+    folder: of the face tables. `image` becomes relative to the folder of all corpora. Validation
+    faces are held out of each corpus by itself, so a further corpus changes none of them.
+    """
+    parts = []
+    for name in chosen.train:
+        faces = select_faces(folder / f"{name}.parquet", chosen.where)
+        held_out = hold_out(faces, chosen.validation)
+        faces = faces.assign(group=groups_of(faces), validation=held_out)
+        parts.append(faces.assign(image=f"{name}/" + faces["image"]))
+    return pd.concat(parts, ignore_index=True)
 
 
 def select_rows(faces: pd.DataFrame, where: Accepted, name: str) -> pd.DataFrame:

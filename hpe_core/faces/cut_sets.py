@@ -26,9 +26,10 @@ _CROPS_AHEAD = 32  # prefetched crops: bounds the memory
 _SHARD = 256  # crops: 60 MB if they are raw and of the paper's size
 
 
-def origin_of_set(params: Path, faces: Path) -> dict[str, Any]:
-    """What a crops file records: the hash of its face table, and how the boxes were made."""
-    return {"faces_sha256": sha256(faces), "boxes": asdict(load(params, "boxes", BoxRules))}
+def origin_of_set(params: Path, *faces: Path) -> dict[str, Any]:
+    """What a crops file records: the hashes of its face tables, and how the boxes were made."""
+    hashes = " ".join(map(sha256, faces))
+    return {"faces_sha256": hashes, "boxes": asdict(load(params, "boxes", BoxRules))}
 
 
 def write_set(
@@ -73,4 +74,4 @@ def _encoded(folder: Path, faces: pd.DataFrame, crop_format: CropFormat) -> Iter
         return encode(read_face(folder, face, crop_format), crop_format)
 
     crops = read_ahead(cut_out, faces.to_dict("records"), _CROPS_AHEAD)
-    return iter(tqdm(crops, total=len(faces), unit="face", desc=folder.name))
+    return iter(tqdm(crops, total=len(faces), unit="face", desc="crops"))

@@ -74,7 +74,7 @@ def measured(protocol: str, results: Results) -> dict[str, Any]:
         "corpora": results.corpora,
         "teacher": results.teacher_text,
         "training": training,
-        "counts": results.counts[training.dataset],
+        "counts": {name: results.counts[name] for name in training.datasets},
         "tests": tests,
         "notes": NOTES,
     }

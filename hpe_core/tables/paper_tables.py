@@ -47,7 +47,7 @@ def counts_table(results: Results) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for protocol, chosen in results.train.items():
         for role, faces in (("train", chosen.training), ("validation", chosen.validation)):
-            row = {"protocol": protocol, "role": role, "dataset": chosen.dataset, "faces": faces}
+            row = {"protocol": protocol, "role": role, "dataset": chosen.title, "faces": faces}
             rows += [row] if faces else []
         for test in results.tests_of(protocol):
             row = {"protocol": protocol, "role": "test", "dataset": test.dataset}

@@ -28,11 +28,15 @@ INTERVAL = f"{100 * LEVEL:.0f} %"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The faces of a corpus that a protocol uses: to train, and held out for validation."""
+    """The faces of corpora that a protocol uses: to train, and held out for validation."""
 
-    dataset: str
+    datasets: Sequence[str]
     training: int
     validation: int
+
+    @property
+    def title(self) -> str:
+        return " + ".join(self.datasets)
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,8 @@ def read_results(params: Path, metrics: Path, published: Path) -> Results:
     foreign = load(params, "imported", dict[str, Imported])
     imported = {key: read_json(metrics / f"imported/{key}.json") for key in foreign}
     tests = read_tests(params, metrics, imported)
-    datasets = dict.fromkeys([*(p.train for p in protocols.values()), *(t.dataset for t in tests)])
+    trained = [name for chosen in protocols.values() for name in chosen.train]
+    datasets = dict.fromkeys([*trained, *(test.dataset for test in tests)])
     jitter = [read_csv(metrics / f"tests/{t.name}/jitter.csv").assign(test=t.name) for t in tests]
     return Results(
         corpora=load(params, "tables", Tables).corpora,
@@ -202,7 +207,7 @@ def read_tests(params: Path, metrics: Path, imported: Mapping[str, Summary]) -> 
         own = TestSet(
             name=name,
             protocol=test.protocol,
-            train=protocols[test.protocol].train,
+            train=" + ".join(protocols[test.protocol].train),
             dataset=test.dataset,
             networks={key: {**networks[key], "abs_yaw": by_yaw[key]} for key in expected},
             imported={key: imported[key] for key in same},
