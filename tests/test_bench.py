@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import asdict
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import tyro
 from tiny_project import ROOT
 
+from hpe_core.common.stage import OPTIONS
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import BaseNet
 from hpe_core.teacher.ensemble import Windows, average
@@ -135,6 +139,24 @@ def test_a_row_compares_pair_by_pair():
     assert (row.ours, row.reference) == (10, 2.5)
     assert (row.ratio, row.ratios) == (3, [2, 4, 3])
     assert row.notes == {"extra": 1}
+
+
+def test_scale_runs_the_stages_as_they_are(tmp_path, monkeypatch):
+    """In this process; the benchmark itself starts one for each."""
+    done = []
+
+    def here(stage: str, arguments: dict[str, Any]) -> tuple[float, float]:
+        words = scale.options(arguments)
+        tyro.cli(import_module(f"pipeline.{stage}").main, args=words, config=OPTIONS)
+        done.append(stage)
+        return float(len(done)), 1.0
+
+    monkeypatch.setattr(scale, "SIZES", (4, 6, 8))
+    monkeypatch.setattr(scale, "watched", here)
+    rows = scale.stages(tmp_path)
+    assert done == ["crop_train", "ensemble", "distill"] * 3
+    assert [row.what for row in rows] == [f"Scale, `{stage}`: 8 faces" for stage in done[:3]]
+    assert all((tmp_path / str(n) / "kd.safetensors").exists() for n in (4, 6, 8))
 
 
 def test_scale_leaves_out_the_start_of_a_process():
