@@ -79,7 +79,7 @@ def _check_apart(path: Path, name: str, test: Test, protocol: Protocol) -> None:
     """No test face is trained on: a column of both `where`s must have no value in common."""
     common = {
         column: sorted(set(accepted) & set(test.where[column]))
-        for column, accepted in protocol.where.items()
+        for column, accepted in protocol.train.get(test.dataset, {}).items()
         if column in test.where
     }
     if test.dataset in protocol.train and all(common.values()):

@@ -157,7 +157,7 @@ TESTS = {
 
 
 def run_leaks(folder: Path, tests: Mapping[str, Any], *, strict: bool) -> dict[str, Path]:
-    protocol = {"train": "BIWI", "where": {"video": ["01"]}, "validation": 0.1}
+    protocol = {"train": {"BIWI": {"video": ["01"]}}, "validation": 0.1}
     params = {"leaks": {"strict": strict}, "protocols": {"p": protocol}, "tests": dict(tests)}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for name, table in FACE_TABLES.items():

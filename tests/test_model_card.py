@@ -134,10 +134,13 @@ def test_faces_files_and_overlap(results):
 
 
 def test_a_protocol_that_trains_on_two_corpora(copied):
-    both = {**PAPER_PARAMS["protocols"]["p1"], "train": ["300W_LP", "AFLW"]}
+    both = {
+        **PAPER_PARAMS["protocols"]["p1"],
+        "train": {"300W_LP": {}, "AFLW": {"split": ["train"]}},
+    }
     carded(copied, protocols={**PAPER_PARAMS["protocols"], "p1": both})
     text = card(copied, "p1")
-    assert "700 faces of 300W_LP + AFLW (all of its faces)" in text
+    assert "700 faces of 300W_LP (all of its faces) and AFLW (split train); " in text
     kept = r"Of all \d+ faces of 300W_LP, \d+ were kept \(.*\)\. Of all 1010 faces of AFLW, 1000 "
     assert re.search(kept, text)
 

@@ -140,7 +140,7 @@ def params_of(root: Path, corpora: Path, own: str) -> Path:
     params = tiny_params(corpora)
     params["datasets"] |= {own: {"reader": "table", "split_by": own}}
     params["protocols"]["mine"] = {
-        "train": own, "where": {"split": ["train"]}, "validation": 0.1,
+        "train": {own: {"split": ["train"]}}, "validation": 0.1,
     }  # fmt: skip
     params["tests"]["mine"] = {"protocol": "mine", "dataset": own, "where": {"split": ["test"]}}
     path = root / "params.yaml"

@@ -75,17 +75,16 @@ def changed(tmp_path: Path, keys: str, value: object, **others: object) -> Path:
         pytest.param(
             "protocols.p1.validation", 0.6, r"p1\.validation.*0\.5", id="too much held out"
         ),
-        pytest.param("protocols.p1.train", "300W", "protocols.p1.train is '300W'", id="dataset"),
         pytest.param(
-            "protocols.p1.train", ["300W_LP", "300W"], "protocols.p1.train is '300W'", id="second"
+            "protocols.p1.train", {"300W": {}}, "protocols.p1.train is '300W'", id="dataset"
         ),
-        pytest.param("protocols.p1.train", ["AFLW"] * 2, r"p1\.train: .*different", id="one twice"),
-        pytest.param("protocols.p1.train", [], r"p1\.train: .*at least 1", id="no corpus"),
+        pytest.param("protocols.p1.train", "300W_LP", r"p1\.train: .*'300W_LP'", id="no mapping"),
+        pytest.param("protocols.p1.train", {}, r"p1\.train: .*at least 1", id="no corpus"),
         pytest.param(
             "protocols.p1.train",
-            ["300W_LP", "BIWI"],
-            "faces of BIWI that tests.p1-BIWI",
-            id="apart",
+            {"300W_LP": {}, "BIWI": {"video": ["01"]}},
+            "faces of BIWI that tests.p1-BIWI contains",
+            id="a test corpus",
         ),
         pytest.param("tests.p1-BIWI.protocol", "p9", "'p9'; expected one of", id="protocol"),
         pytest.param("datasets.AFLW.reader", "COCO", r"datasets\.AFLW\.reader.*COCO", id="reader"),

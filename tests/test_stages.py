@@ -352,7 +352,7 @@ def test_a_training_set_that_is_too_small_is_refused(
     done, corpora, tmp_path, where, faces, message
 ):
     params = yaml.safe_load((done / "params.yaml").read_text())
-    params["protocols"]["p2"] |= {"where": where, "validation": 0.5}
+    params["protocols"]["p2"] |= {"train": {"AFLW": where}, "validation": 0.5}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     table = pd.read_parquet(done / "faces/AFLW.parquet").query("split == 'train'").head(faces)
     table.loc[table.index[2:], ["split", "box_source"]] = "test", "annotated"
@@ -369,7 +369,7 @@ def test_a_training_set_that_is_too_small_is_refused(
 def test_a_training_set_of_two_corpora(done, corpora, tmp_path):
     """Corpus after corpus; a further one changes none of the first one's validation faces."""
     params = yaml.safe_load((done / "params.yaml").read_text())
-    params["protocols"]["p2"] |= {"train": ["AFLW", "AFLW2000"], "where": {}}
+    params["protocols"]["p2"] |= {"train": {"AFLW": {}, "AFLW2000": {"split": ["test"]}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     crop_train.main(
         params=tmp_path / "params.yaml", crop_format=done / "crops/format.json", protocol="p2",

@@ -45,8 +45,8 @@ BANDS = [0, 30, 60, 99]
 DEMO = yaml.safe_load((ROOT / "params.yaml").read_text())
 PAPER_PARAMS = {
     "protocols": {
-        "p1": {"train": "300W_LP", "where": {}, "validation": 0.0},
-        "p2": {"train": "AFLW", "where": {"split": ["train"]}, "validation": 0.1},
+        "p1": {"train": {"300W_LP": {}}, "validation": 0.0},
+        "p2": {"train": {"AFLW": {"split": ["train"]}}, "validation": 0.1},
     },
     "tests": {
         "p1-AFLW2000": {"protocol": "p1", "dataset": "AFLW2000", "where": {}},
@@ -76,7 +76,7 @@ PAPER_PARAMS = {
 NETWORKS = ["base", "ensemble", "control-resnet18", "kd-resnet18", "kd-resnet10"]
 OWN_PARAMS = {
     **PAPER_PARAMS,
-    "protocols": {"aflw": {"train": "AFLW", "where": {"video": ["01", "02"]}, "validation": 0.0}},
+    "protocols": {"aflw": {"train": {"AFLW": {"video": ["01", "02"]}}, "validation": 0.0}},
     "tests": {
         "aflw-AFLW": {"protocol": "aflw", "dataset": "AFLW", "where": {"split": ["test"]}},
         "aflw-AFLW2000": {"protocol": "aflw", "dataset": "AFLW2000", "where": {}},

@@ -27,8 +27,8 @@ def select_training(folder: Path, chosen: Protocol) -> pd.DataFrame:
     faces are held out of each corpus by itself, so a further corpus changes none of them.
     """
     parts = []
-    for name in chosen.train:
-        faces = select_faces(folder / f"{name}.parquet", chosen.where)
+    for name, where in chosen.train.items():
+        faces = select_faces(folder / f"{name}.parquet", where)
         held_out = hold_out(faces, chosen.validation)
         faces = faces.assign(group=groups_of(faces), validation=held_out)
         parts.append(faces.assign(image=f"{name}/" + faces["image"]))

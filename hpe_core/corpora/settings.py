@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import Field
 
-from hpe_core.common.settings import Backbone, Name, Section, distinct
+from hpe_core.common.settings import Backbone, Name, Section
 from hpe_core.corpora.names import ReaderName
 from hpe_core.crops.settings import CropRule
 
@@ -32,17 +32,10 @@ class Dataset(Section):
     split_by: Name
 
 
-def _as_list(names: object) -> object:
-    return [names] if isinstance(names, str) else names
-
-
 class Protocol(Section):
-    """train: the corpora whose faces are trained on; a single one may stand without brackets."""
+    """train: the corpora that are trained on, and which of their faces."""
 
-    train: Annotated[
-        list[Name], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(distinct)
-    ]
-    where: Where
+    train: Annotated[dict[Name, Where], Field(min_length=1)]
     validation: Annotated[float, Field(ge=0, le=0.5)]
 
 

@@ -160,7 +160,7 @@ def read_results(params: Path, metrics: Path, published: Path) -> Results:
         backbone=load(params, "base", Base).backbone,
         tests=tests,
         train={
-            name: TrainingSet(protocols[name].train, **sizes)
+            name: TrainingSet(list(protocols[name].train), **sizes)
             for name, sizes in read_each(metrics / "protocols", protocols, "set").items()
         },
         counts=read_each(metrics / "corpora", datasets, "faces"),

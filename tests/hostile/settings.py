@@ -129,7 +129,7 @@ def a_dataset_that_is_a_path(path: Path) -> None:
 
 @error("protocols.p1.train is '300W'; expected one of ['300W_LP'")
 def a_protocol_of_no_dataset(path: Path) -> None:
-    replace(path, r"train: 300W_LP", "train: 300W")
+    replace(path, r"train: \{300W_LP: \{\}\}", "train: {300W: {}}")
 
 
 @error("controls is 'resnet10'; expected one of ['resnet8']")
@@ -140,12 +140,12 @@ def a_control_of_no_student(path: Path) -> None:
 
 @error("tests.p2-AFLW", "protocols.p2", "AFLW", "may train on faces of")
 def a_protocol_that_trains_on_all_of_its_test_set(path: Path) -> None:
-    replace(path, r"where: \{split: \[train\]\}", "where: {}")
+    replace(path, r"AFLW: \{split: \[train\]\}", "AFLW: {}")
 
 
 @error("tests.p2-AFLW", "protocols.p2", "AFLW", "['test']")
 def a_protocol_that_trains_on_test_faces_too(path: Path) -> None:
-    replace(path, r"where: \{split: \[train\]\}", "where: {split: [train, test]}")
+    replace(path, r"AFLW: \{split: \[train\]\}", "AFLW: {split: [train, test]}")
 
 
 @error("tests.p3-BIWI", "protocols.p3", "BIWI", "['06']")
@@ -155,7 +155,7 @@ def a_video_on_both_sides(path: Path) -> None:
 
 @error("tests.p1-AFLW2000", "protocols.p1", "AFLW2000", "may train on faces of")
 def a_protocol_of_the_test_corpus(path: Path) -> None:
-    replace(path, r"train: 300W_LP", "train: AFLW2000")
+    replace(path, r"train: \{300W_LP: \{\}\}", "train: {AFLW2000: {}}")
 
 
 @accepted
