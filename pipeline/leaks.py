@@ -40,9 +40,9 @@ def main(
     if strict and words:
         raise InputError(
             f"protocol {protocol}: training and test sets share: {words}; expected nothing, as "
-            f"leaks.strict is true. {shared} lists all. Exclude them by `where` of "
-            f"protocols.{protocol} or the test, by filter.strict_split (other faces in AFLW's test "
-            "photographs), or by removing copies; or set leaks.strict to false"
+            f"leaks.strict is true. {shared} lists all. Exclude them by protocols.{protocol}.train "
+            "or the test's where, by filter.strict_split (other faces in AFLW's test photographs), "
+            "or by removing copies; or set leaks.strict to false"
         )
     with atomic(checked) as temporary:
         temporary.write_text("photographs and subjects were compared\n")
