@@ -242,7 +242,7 @@ def test_strict_leaks_stop_training_with_a_report(project):
     finally:
         path.write_text(text)
     assert done.returncode != 0
-    assert "p2-AFLW: 1 photograph (data/flickr/2/image00095.jpg; " in done.stdout + done.stderr
+    assert "p2-AFLW: 1 photograph (AFLW/data/flickr/2/image00095.jpg; " in done.stdout + done.stderr
     assert re.findall(r"Running stage '([^']+)'", done.stdout) == ["check", "leaks@p2"]
     assert (project / "metrics/protocols/p2/leaks.json").is_file()
     call(project, "git", "checkout", "-q", ".")

@@ -369,7 +369,7 @@ def test_a_training_set_that_is_too_small_is_refused(
 def test_a_training_set_of_two_corpora(done, corpora, tmp_path):
     """Corpus after corpus; a further one changes none of the first one's validation faces."""
     params = yaml.safe_load((done / "params.yaml").read_text())
-    params["protocols"]["p2"] |= {"train": {"AFLW": {}, "AFLW2000": {"split": ["test"]}}}
+    params["protocols"]["p2"] |= {"train": {"AFLW": {"split": ["train"]}, "AFLW2000": {}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     crop_train.main(
         params=tmp_path / "params.yaml", crop_format=done / "crops/format.json", protocol="p2",
@@ -379,6 +379,7 @@ def test_a_training_set_of_two_corpora(done, corpora, tmp_path):
     both = Crops(tmp_path / "c.h5")
     names = ("AFLW", "AFLW2000")
     tables = {name: pd.read_parquet(done / f"faces/{name}.parquet") for name in names}
+    tables["AFLW"] = tables["AFLW"].query("split == 'train'")
     alone = hold_out(tables["AFLW"], params["protocols"]["p2"]["validation"])
     assert both.face_id == [face for table in tables.values() for face in table["face_id"]]
     assert both.validation[: len(alone)].tolist() == alone.tolist()
