@@ -21,7 +21,7 @@ from hpe_core.training.augment import Photometric
 from hpe_core.training.loop import Plan, fit, seeded
 from hpe_core.training.tasks import BaseTask
 from hpe_core.training.views import TrainingFaces, Views
-from tests.bench import material, references, scale, table
+from tests.bench import graph, material, references, scale, table
 from tests.bench.measuring import from_times
 from tests.bench.rows import cells
 
@@ -157,6 +157,16 @@ def test_scale_runs_the_stages_as_they_are(tmp_path, monkeypatch):
     assert done == ["crop_train", "ensemble", "distill"] * 3
     assert [row.what for row in rows] == [f"Scale, `{stage}`: 8 faces" for stage in done[:3]]
     assert all((tmp_path / str(n) / "kd.safetensors").exists() for n in (4, 6, 8))
+
+
+def test_a_checkout_of_many_files_is_up_to_date(tmp_path, monkeypatch):
+    """With few of each kind."""
+    for name in ("LANDMARKED", "FLICKR"):
+        monkeypatch.setattr(graph, name, dict.fromkeys(getattr(graph, name), 2))
+    monkeypatch.setattr(graph, "FRAMES", 1)
+    said = graph.dvc(graph.large(tmp_path), "repro")
+    assert "up to date" in said
+    assert "Running stage" not in said
 
 
 def test_scale_leaves_out_the_start_of_a_process():

@@ -33,12 +33,12 @@ def commands(folder: Path) -> list[Row]:
 def copy_of_demo(checkout: Path) -> Path:
     """The last commit in a folder of its own, with the outputs of this checkout's cache."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(checkout)], check=True)
-    _dvc(checkout, "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
-    _dvc(checkout, "checkout")
+    dvc(checkout, "cache", "dir", "--local", str(ROOT / ".dvc/cache"))
+    dvc(checkout, "checkout")
     return checkout
 
 
-def _dvc(checkout: Path, *words: str) -> str:
+def dvc(checkout: Path, *words: str) -> str:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run = subprocess.run(
         ["dvc", *words], cwd=checkout, env={**os.environ, "PATH": programs}, capture_output=True,
@@ -51,7 +51,7 @@ def _dvc(checkout: Path, *words: str) -> str:
 
 def _no_op(what: str, checkout: Path, limit: float) -> Row:
     def repro() -> None:
-        if "Running stage" in (out := _dvc(checkout, "repro")):
+        if "Running stage" in (out := dvc(checkout, "repro")):
             raise RuntimeError(f"{checkout}: not up to date: {out[-500:]}")
 
     repro()
@@ -64,7 +64,7 @@ def _after_an_edit(checkout: Path, limit: float) -> Row:
 
     def repro() -> None:
         module.write_text(f"{module.read_text()}# edited\n")
-        if "Running stage 'predict" in _dvc(checkout, "repro"):
+        if "Running stage 'predict" in dvc(checkout, "repro"):
             raise RuntimeError(f"{checkout}: an edit of a measure has run the networks")
 
     times = [seconds(repro) for _ in range(PAIRS)]
@@ -73,9 +73,8 @@ def _after_an_edit(checkout: Path, limit: float) -> Row:
 
 def _experiment(checkout: Path, limit: float) -> Row:
     words = ("exp", "run", "-S", "ensemble.K=15")
-    return _row(
-        f"`dvc {' '.join(words)}`, the demo", [seconds(lambda: _dvc(checkout, *words))], limit
-    )
+    times = [seconds(lambda: dvc(checkout, *words, "--no-run-cache"))]  # of an earlier benchmark
+    return _row(f"`dvc {' '.join(words)}`, the demo", times, limit)
 
 
 def _row(what: str, times: list[float], limit: float) -> Row:
@@ -94,9 +93,9 @@ def large(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{path}\n")
     checkout.mkdir()
-    dvc = [sys.executable, "-m", "dvc"]
+    program = [sys.executable, "-m", "dvc"]
     for words in (["init", "--no-scm"], ["config", "core.site_cache_dir", str(folder / "site")]):
-        subprocess.run([*dvc, *words], cwd=checkout, check=True, capture_output=True)
+        subprocess.run([*program, *words], cwd=checkout, check=True, capture_output=True)
     for name in (
         *("hpe_core", "pipeline", "data/published", "data/pretrained", "data/detector"),
         ".dvc/plots",
@@ -110,21 +109,23 @@ def large(folder: Path) -> Path:
     (checkout / "metrics/imported").mkdir(parents=True)
     plant_outputs(checkout)
     subprocess.run(
-        [*dvc, "commit", "-q", "-f", "dvc.yaml"], cwd=checkout, check=True, capture_output=True
+        [*program, "commit", "-q", "-f", "dvc.yaml"], cwd=checkout, check=True, capture_output=True
     )
     return checkout
 
 
 def plant_outputs(checkout: Path) -> None:
-    """Something in the place of every output."""
+    """Something in the place of every output, and of what stages read out of such a folder."""
     from dvc.repo import Repo
 
     with Repo(str(checkout)) as repo:
         outs = [Path(out.fs_path) for stage in repo.index.stages for out in stage.outs]
-    for path in outs:
-        path = path if path.suffix else path / "something.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{path}\n")
+        deps = [Path(dep.fs_path) for stage in repo.index.stages for dep in stage.deps]
+    planted = [path if path.suffix else path / "something.md" for path in outs]
+    for path in [*planted, *deps]:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{path}\n")
 
 
 def paths(corpora: Path) -> list[Path]:
