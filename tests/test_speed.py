@@ -80,7 +80,7 @@ def test_sizes_measure_what_the_pipeline_measures(project):
     for row in table.itertuples():
         path = project / f"data/models/p/{row.network}-{row.seed}.safetensors"
         one = Candidate(row.network, row.seed, path, CENTRE)
-        found = predictions_of(one, whole_set("a", crops), session)
+        (found,) = predictions_of([one], whole_set("a", crops), session)
         errors = found[["pitch", "yaw", "roll"]].to_numpy() - crops.pyr_deg
         assert row.mae == pytest.approx(np.abs(errors).mean(), abs=1e-3)
         assert 0 < abs(row.mae_int8 - row.mae) < 1

@@ -1,6 +1,6 @@
 """What networks say of faces: the tables of predictions, and distributions of single windows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import lightning_fabric
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hpe_core.common.files import sha256
@@ -54,10 +55,31 @@ def write_predictions(
     path: Path, networks: Sequence[Candidate], faces: FaceSet, session: Session
 ) -> None:
     """The predictions of all networks, in one table, which says what they were computed from."""
-    table = pd.concat([predictions_of(each, faces, session) for each in networks])
+    tables: dict[tuple[str, int], pd.DataFrame] = {}
+    for shared in passes(networks):
+        names = [(each.name, each.seed) for each in shared]
+        tables.update(zip(names, predictions_of(shared, faces, session), strict=True))
+    table = pd.concat([tables[each.name, each.seed] for each in networks])
     if session.fabric.is_global_zero:
         table.attrs.update(sources_of(networks, faces))
         write_table(table, path)
+
+
+def passes(networks: Iterable[Candidate]) -> list[list[Candidate]]:
+    """What one pass over the faces serves: checkpoints whose windows are all among the first's.
+
+    So the windows of an ensemble also give its base network, and each kind of views alone.
+    """
+    groups: list[list[Candidate]] = []
+    for each in sorted(networks, key=lambda each: -len(each.windows)):
+        for group in groups:
+            most = group[0]
+            if most.path == each.path and most.windows.places_of(each.windows) is not None:
+                group.append(each)
+                break
+        else:
+            groups.append([each])
+    return groups
 
 
 def sources_of(networks: Sequence[Candidate], faces: FaceSet) -> dict[str, Any]:
@@ -69,20 +91,32 @@ def sources_of(networks: Sequence[Candidate], faces: FaceSet) -> dict[str, Any]:
     }
 
 
-def predictions_of(candidate: Candidate, faces: FaceSet, session: Session) -> pd.DataFrame:
-    """One network's rows of the table of predictions; none in processes but the first.
+def predictions_of(
+    shared: Sequence[Candidate], faces: FaceSet, session: Session
+) -> list[pd.DataFrame]:
+    """Each candidate's rows of the table of predictions; none in processes but the first.
 
-    The std is not calibrated.
+    shared: of one checkpoint, with windows that are all among the first's (`passes`). The std is
+    not calibrated.
     """
-    network, _ = load_network(candidate.path)
+    most = shared[0]
+    network, _ = load_network(most.path)
+    places = [most.windows.places_of(each.windows) for each in shared]
 
-    def read(probs: Tensor) -> tuple[Tensor]:
-        return (_measured(probs, network.spec),)
+    def read(probs: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_measured(probs[:, own], network.spec) for own in places)
 
-    parts = [part for (part,) in session.run(candidate, faces, network, read)]
+    parts = list(session.run(most, faces, network, read))
     if not parts:
-        return pd.DataFrame(columns=faces.columns)
-    values = pd.DataFrame(np.concatenate(parts).astype("f8"), columns=PREDICTED)
+        return [pd.DataFrame(columns=faces.columns) for _ in shared]
+    return [
+        _table(each, faces, np.concatenate(own))
+        for each, own in zip(shared, zip(*parts, strict=True), strict=True)
+    ]
+
+
+def _table(candidate: Candidate, faces: FaceSet, measured: NDArray) -> pd.DataFrame:
+    values = pd.DataFrame(measured.astype("f8"), columns=PREDICTED)
     table = faces.described().assign(network=candidate.name, seed=candidate.seed).join(values)
     return table[faces.columns]
 

@@ -12,6 +12,7 @@ over all offsets within ±K_max therefore gives the ensembles for all K and d.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,19 @@ class Windows:
     def __len__(self) -> int:
         """S, the number of windows per face."""
         return len(self.offsets) * len(self.rotations_deg) * (1 + self.flip)
+
+    def places_of(self, fewer: "Windows") -> list[int] | None:
+        """Where the windows of `fewer` are among these, along S; None if one is missing."""
+        place = {view: number for number, view in enumerate(self._views())}
+        places = [place[view] for view in fewer._views() if view in place]
+        return places if len(places) == len(fewer) else None
+
+    def _views(self) -> Iterator[tuple[float, bool, int, int]]:
+        """Rotation, flipped or not, dx and dy of every window, in the order of `window_probs`."""
+        flips = (False, True) if self.flip else (False,)
+        for phi_deg, flipped in product(self.rotations_deg, flips):
+            for dx, dy in self.offsets.tolist():
+                yield phi_deg, flipped, dx, dy
 
     def reach(self, size_hw: tuple[int, int]) -> int:
         """How many pixels beyond the central h x w window the shifted windows read."""
