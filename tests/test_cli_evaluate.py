@@ -120,12 +120,12 @@ def test_text_and_csv_say_the_same_and_count_who_is_missing(network, corpus):
     words = (network, "--corpus", corpus, "--boxes", "annotated")
     heading, columns, whole, *_, last = hpe(*words).splitlines()
     assert heading == "n.safetensors on mine, degrees"
-    assert columns.split() == ["|yaw|", "faces", "pitch", "yaw", "roll", "MAE", "geodesic"]
-    names = ("pitch", "yaw", "roll", "mae", "geodesic")
+    names = ["pitch", "yaw", "roll", "mae", "geodesic", "aligned"]
+    assert columns.replace("MAE", "mae").split() == ["|yaw|", "faces", *names]
     assert whole.split() == ["all", "2", *(f"{said[name]:.2f}" for name in names)]
     assert last == "not evaluated: 1 of 3 faces: 1 angle_over_limit"
     lines = hpe(*words, "--format", "csv").splitlines()
-    assert lines[0] == "network,faces_of,abs_yaw,faces,pitch,yaw,roll,mae,geodesic"
+    assert lines[0] == "network,faces_of,abs_yaw,faces,pitch,yaw,roll,mae,geodesic,aligned"
     assert [line.split(",")[2] for line in lines[1:]] == ["all", "0-30", "30-60"]
     assert float(lines[1].split(",")[7]) == said["mae"]
 

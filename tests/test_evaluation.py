@@ -67,7 +67,7 @@ def test_summaries_are_means_over_the_seeds():
     found = summaries(table)
     assert list(found) == list(NETWORKS)
     runs = [summary(r[PYR], r[TRUE_PYR]) for r in (of_run(table, "ensemble", s) for s in SEEDS)]
-    for measure in ("pitch", "mae", "geodesic"):
+    for measure in ("pitch", "mae", "geodesic", "aligned"):
         assert found["ensemble"][measure] == pytest.approx(np.mean([r[measure] for r in runs]))
     assert found["ensemble"]["mae_std"] == pytest.approx(np.std([r["mae"] for r in runs], ddof=1))
     assert summaries(table[:0]) == {}

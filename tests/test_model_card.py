@@ -83,7 +83,7 @@ def test_errors_are_those_of_the_metrics(results, protocol):
     for row in rows:
         networks = measured(results, "errors", row["test"])
         of_network = networks[row["network"]]
-        for name in ("pitch", "yaw", "roll", "geodesic"):
+        for name in ("pitch", "yaw", "roll", "geodesic", "aligned"):
             assert row[name] == f"{of_network[name]:.2f}", name
         assert row["MAE"] == f"{of_network['mae']:.2f} ± 0.12"
         assert row["faces"] == str(of_network["faces"])

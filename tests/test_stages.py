@@ -730,7 +730,7 @@ def test_an_exported_student_as_a_foreign_network(done, corpora, tmp_path, monke
     ours = table[(table["network"] == "kd-resnet8") & (table["seed"] == 1)]
     metrics = summary(ours[PYR], ours[TRUE_PYR])
     assert foreign["faces"] == metrics["faces"]
-    measured = ("pitch", "yaw", "roll", "mae", "geodesic")
+    measured = ("pitch", "yaw", "roll", "mae", "geodesic", "aligned")
     same = [foreign[name] == pytest.approx(metrics[name], abs=2e-3) for name in measured]
     assert all(same) == (rule == "enlarged")
 

@@ -426,8 +426,10 @@ def test_table_2_has_the_papers_cells_the_teacher_and_the_best(paper_run):
 def test_table_5_sets_ours_beside_the_papers(paper_run, method, ours, published):
     measured = json.loads((paper_run.parent / "tests/p1-AFLW2000/errors.json").read_text())
     found = row(paper_run / "table5.csv", test="p1-AFLW2000", method=method)
-    expected = [measured[ours][n] for n in ("yaw", "mae", "geodesic")] if ours else [np.nan] * 3
-    np.testing.assert_array_equal(found[["yaw", "avg", "geodesic"]].astype("f8"), expected)
+    names = ("yaw", "mae", "geodesic", "aligned")
+    expected = [measured[ours][name] for name in names] if ours else [np.nan] * len(names)
+    shown = found[["yaw", "avg", "geodesic", "aligned"]]
+    np.testing.assert_array_equal(shown.astype("f8"), expected)
     paper_avg = found["paper_avg"]
     assert np.isnan(paper_avg) if published is None else paper_avg == published
 
@@ -557,7 +559,7 @@ def test_the_summary_shows_every_network_with_its_gains(paper_run):
     for name, (mae, interval, gain, _, base_gain) in shown.items():
         assert mae == f"{measured[name]['mae']:.2f}"
         assert interval == "{:.2f}–{:.2f}".format(*limits[name]["mae"])
-        assert beside[name][0] == f"{measured[name]['geodesic']:.2f}"
+        assert beside[name][:2] == [f"{measured[name][n]:.2f}" for n in ("geodesic", "aligned")]
         assert gain == (saved(name, over[name]) if name in over else "–")
         assert base_gain == ("–" if name == "base" else saved(name, "base"))
     assert beside["kd-resnet18"][-2:] == ["3.64", "+2.7 %"]

@@ -11,11 +11,15 @@ from numpy.typing import ArrayLike
 
 from hpe_core.common.geometry import Array, geodesic_deg, wrap_deg, yxz_from_pyr
 from hpe_core.common.table_files import AFLW_ORDER, OUR_ORDER
+from hpe_core.evaluation.alignment import aligned_errors_deg
 from hpe_core.evaluation.columns import PYR, TRUE_PYR
 
-# Beside the errors of the angles and their mean: name → predictions and labels (N x 3) → (N), one
-# number per face. Summaries, intervals, tables and `hpe evaluate` show the mean of each.
-FACE_MEASURES: Mapping[str, Callable[[ArrayLike, ArrayLike], Array]] = {"geodesic": geodesic_deg}
+# Beside the errors of the angles and their mean: name → predictions and labels (N x 3) of one
+# network → (N), one number per face. Summaries, intervals, tables and `hpe evaluate` show the mean.
+FACE_MEASURES: Mapping[str, Callable[[ArrayLike, ArrayLike], Array]] = {
+    "geodesic": geodesic_deg,
+    "aligned": aligned_errors_deg,
+}
 
 
 def absolute_error_deg(predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike) -> Array:

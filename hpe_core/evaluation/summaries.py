@@ -131,12 +131,20 @@ def _errors_by_face(predictions: pd.DataFrame) -> pd.DataFrame:
     table = predictions[["face_id", "network"]].assign(
         **dict(zip(ANGLES, errors.T, strict=True)),
         mae=errors.mean(1),
-        **{
-            name: measure(predictions[PYR], predictions[TRUE_PYR])
-            for name, measure in FACE_MEASURES.items()
-        },
+        **{name: _of_every_run(predictions, measure) for name, measure in FACE_MEASURES.items()},
     )
     return table.pivot_table(index="face_id", columns="network", aggfunc="mean")
+
+
+def _of_every_run(
+    predictions: pd.DataFrame, measure: Callable[[ArrayLike, ArrayLike], Array]
+) -> Array:
+    """A measure of every row, taken of one network and seed at a time."""
+    said, labels = predictions[PYR].to_numpy(), predictions[TRUE_PYR].to_numpy()
+    values = np.empty(len(predictions))
+    for rows in predictions.groupby(["network", "seed"], sort=False).indices.values():
+        values[rows] = measure(said[rows], labels[rows])
+    return values
 
 
 def _by_angle(values: ArrayLike) -> dict[str, float]:

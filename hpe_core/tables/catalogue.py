@@ -70,6 +70,7 @@ def summary_sheets(results: Results) -> list[Sheet]:
     every, faces = results_sheet(results), faces_sheet(results)
     apart = [*FACE_MEASURES, "as_published_avg", "paper_avg", "paper_gain"]
     table = every.table[["test", "network", *apart]]
+    table = table.rename(columns={"as_published_avg": "as_published"})
     more = Sheet("", "Other errors of these networks, and the paper's", table, once=["test"])
     errors = replace(every, table=every.table.drop(columns=apart), more=more)
     counts = faces.table.drop(columns="paper_note")

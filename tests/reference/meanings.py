@@ -171,6 +171,7 @@ RESULTS = {
     "faces": "number of faces",
     "gain": "percent of a's MAE that b saves",
     "geodesic": "mean angle of the rotation from prediction to label, degrees",
+    "aligned": "mae without the constant rotation that best maps predictions to labels, degrees",
     "groups": "number of people, videos or photographs that are resampled as wholes",
     "high": "upper end of the 95 % interval, degrees",
     "images": "number of images read",
