@@ -2,41 +2,33 @@
 
 Faces are cut as in the network's training.
 
-head_pose = HeadPose.load("data/models/p1/kd-resnet8-1.safetensors")
+head_pose = HeadPose.load("kd.onnx")
 for face in head_pose.predict("photo.jpg"):
     print(face.bbox_xyxy, face.pitch, face.yaw, face.roll)
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.geometry import Array, rotation_from_pyr
-from hpe_core.crops.settings import CropRules
 from hpe_core.crops.window import Pixels
 from hpe_core.faces.boxes import shaped
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.detector import Detections, Detector
 from hpe_core.faces.images import read_upright, rgb_pixels
-from hpe_core.faces.settings import BoxRules
-from hpe_core.networks.checkpoints import load_network
-from hpe_core.networks.model import Network, folded, normalize, predict_probs
+from hpe_core.runtime.network import OpenNetwork, open_network
 from hpe_core.work.prefetch import read_ahead
 
-Rules = TypeVar("Rules", CropRules, BoxRules)
 AnyImage = str | PathLike[str] | Image.Image | NDArray[np.uint8]
-Faces = NDArray[np.uint8]  # N x h x w x 3, RGB
-Angles = tuple[NDArray[np.float32], NDArray[np.float32]]  # pyr_deg and std_deg, N x 3
 
 _FACES = 64  # per forward pass: bounds the memory
 
@@ -75,17 +67,13 @@ class FacePose:
 class HeadPose:
     """Finds faces and estimates their poses. `load` opens one from files."""
 
-    def __init__(
-        self,
-        network: Network,
-        crop: CropRules,
-        boxes: BoxRules,
-        detector: Detector | None,
-        device: str,
-    ) -> None:
-        self.detector, self.device = detector, device_of(device)
-        self._crop, self._boxes = replace(crop, margin=0), boxes
-        self._read_angles = angle_reader(network, device)
+    def __init__(self, network: OpenNetwork, detector: Detector | None) -> None:
+        """Raises InputError for a network that does not say how its faces were found."""
+        if network.boxes is None:
+            raise InputError(f"{network.path}: does not say how faces are found for it")
+        self.detector = detector
+        self._crop, self._boxes = replace(network.crop, margin=0), network.boxes
+        self._read_angles = network.read
 
     @classmethod
     def load(
@@ -94,25 +82,20 @@ class HeadPose:
         detector: str | PathLike[str] | None = None,
         device: str = "cpu",
     ) -> "HeadPose":
-        """network: a .safetensors of this pipeline, which records how to find and cut faces.
+        """network: an .onnx of `hpe export`, or a .safetensors of this pipeline, which needs torch.
 
-        detector: a YOLOv5 export (.onnx); None takes the detector of the network's training
-        (`find_detector`), or none if that used published boxes. device: a torch device. Raises
-        InputError for a file that is missing, damaged, or does not say how its faces were cut, and
-        for a device that is not there.
+        Both record how to find and cut faces. detector: a YOLOv5 export (.onnx); None takes the
+        detector of the network's training (`find_detector`), or none if that used published boxes.
+        device: of a .safetensors, a torch device. Raises InputError for a file that is missing,
+        damaged, or does not say how its faces were cut, and for a device that is not there.
         """
         path = Path(network)
-        net, metadata = trained_network(path)
-        recorded_crop, recorded_boxes = recorded_rules(path, metadata)
-        try:
-            crop = _rules(CropRules, recorded_crop)
-            boxes = _rules(BoxRules, recorded_boxes)
-        except KeyError as error:
-            raise InputError(f"{path}: does not say how faces are cut for it: {error}") from None
-        if detector is None and boxes.source != "published":
-            detector = find_detector(path, boxes.path)
-        opened = None if detector is None else Detector.by(boxes, Path(detector))
-        return cls(net, crop, boxes, opened, device)
+        opened = open_network(path, device)
+        if detector is None and opened.boxes and opened.boxes.source != "published":
+            detector = find_detector(path, opened.boxes.path)
+        if detector is None or not opened.boxes:
+            return cls(opened, None)
+        return cls(opened, Detector.by(opened.boxes, Path(detector)))
 
     def predict(self, image: AnyImage, bbox_xyxy: ArrayLike | None = None) -> list[FacePose]:
         """The faces of one image by falling score.
@@ -179,33 +162,6 @@ class HeadPose:
         return self.detector
 
 
-def trained_network(path: Path) -> tuple[Network, dict[str, Any]]:
-    """`load_network`, with advice for users in the errors for missing files and .onnx."""
-    if path.suffix == ".onnx":
-        raise InputError(
-            f"{path}: expected a .safetensors; an .onnx runs with `hpe evaluate`, or as "
-            "docs/onnx.md shows"
-        )
-    if not path.exists():
-        raise InputError(f"{path}: no such network; `make demo` trains the demo's")
-    return load_network(path)
-
-
-def recorded_rules(path: Path, metadata: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The sections `crop` and `boxes` that a network was trained with.
-
-    metadata: as `load_network` gives it. Raises InputError where they are missing.
-    """
-    try:
-        return metadata["provenance"]["crop"], metadata["provenance"]["boxes"]
-    except KeyError as error:
-        raise InputError(f"{path}: does not say how faces are cut for it: {error}") from None
-
-
-def _rules(kind: type[Rules], recorded: Mapping[str, Any]) -> Rules:
-    return kind(**{field.name: recorded[field.name] for field in fields(kind)})
-
-
 def find_detector(network: Path, recorded: str) -> Path:
     """The detector that found a network's training faces. recorded: its `boxes.path`.
 
@@ -222,36 +178,6 @@ def find_detector(network: Path, recorded: str) -> Path:
         f"{network}: the detector of its training, {recorded}, does not exist, nor does "
         f"{places[1]}{above}; give a detector (--detector, or HeadPose.load(network, detector))"
     )
-
-
-def angle_reader(network: Network, device: str) -> Callable[[Faces], Angles]:
-    """A function from uint8 RGB faces (N, h, w, 3) to pyr_deg and std_deg (N x 3 each).
-
-    Raises InputError for a device that is not there.
-    """
-    place = device_of(device)
-    model, spec = folded(network).to(place), network.spec
-
-    @torch.inference_mode()
-    def read(faces: Faces) -> Angles:
-        probs = predict_probs(model, normalize(torch.from_numpy(faces).to(place)))
-        pyr_deg, std_deg = spec.angle_and_std_deg(probs)
-        return pyr_deg.float().cpu().numpy(), std_deg.float().cpu().numpy()
-
-    return read
-
-
-def device_of(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:  # torch's message lists twenty device types
-        raise InputError(f"device {name!r}: expected cpu, cuda, cuda:1, … or mps") from None
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises any of them
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"device {name!r} cannot be used here: {reason}") from None
-    return device
 
 
 def _pixels(image: AnyImage) -> Pixels:

@@ -23,9 +23,9 @@ from hpe_core.evaluation.metrics import summary
 from hpe_core.faces.images import read_image
 from hpe_core.inference import labelled_faces, measure
 from hpe_core.inference.labelled_faces import LabelledFaces
-from hpe_core.inference.network_files import OpenNetwork, open_network
 from hpe_core.networks.checkpoints import save_network, save_published
 from hpe_core.networks.model import normalize, predict_probs
+from hpe_core.runtime.network import OpenNetwork, open_network
 
 CROP = {
     "height": 16, "width": 16, "margin": 2, "rule": "enlarged", "border": "replicate",
@@ -245,7 +245,7 @@ def test_what_cannot_be_used_is_named(network, corpus, tmp_path):
     there, own = ("--corpus", corpus), ("--boxes", "annotated")
     assert "n.pt: expected a network" in hpe("n.pt", *there, code=1)
     assert "x.safetensors: no such network; `make d" in hpe("x.safetensors", *there, code=1)
-    assert "absent.onnx: no such file" in hpe(tmp_path / "absent.onnx", *there, code=1)
+    assert "absent.onnx: no such network" in hpe(tmp_path / "absent.onnx", *there, code=1)
     assert "no face has split in ['x']" in hpe(network, *there, "--where", "split=x", *own, code=1)
     message = hpe(network, *there, code=1)
     assert "the detector of its training, absent.onnx, does not exist" in message

@@ -21,11 +21,12 @@ from hpe_core.crops.settings import CropFormat
 from hpe_core.crops.store import Crops, encode, write_crops
 from hpe_core.crops.window import rotated_window
 from hpe_core.evaluation.metrics import summary
-from hpe_core.inference import export, network_files, onnx_export
+from hpe_core.inference import export, onnx_export
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.checkpoints import load_network, save_network
 from hpe_core.networks.model import BaseNet
 from hpe_core.predictor import HeadPose
+from hpe_core.runtime.network import angles
 from hpe_core.training.loop import seeded
 
 FORMAT = CropFormat(16, 16, 2, "enlarged", "replicate", "raw", 95)
@@ -144,7 +145,7 @@ def test_a_file_that_disagrees_with_pytorch_is_not_written(
     network, tmp_path, monkeypatch, off_deg, part
 ):
     def one_off(session, faces):
-        found = network_files.angles(session, faces)
+        found = angles(session, faces)
         found[part][-1, 2] += off_deg if len(faces) > 1 else 0
         return found
 
@@ -267,7 +268,7 @@ def test_a_network_that_does_not_say_how_faces_are_cut(tmp_path):
 
 def test_a_file_that_is_exported_already(exported, tmp_path):
     message = hpe(exported[0], "--out", tmp_path / "n.onnx", code=1)
-    assert "n.onnx: expected a .safetensors; an .onnx runs with" in message
+    assert "n.onnx: expected a .safetensors, from which an .onnx is made" in message
 
 
 def test_a_missing_package_is_named(monkeypatch):

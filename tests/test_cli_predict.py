@@ -329,9 +329,13 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
         pytest.param(["i", "--fast"], 2, "options: --format). See `hpe --help`", id="option"),
         pytest.param(["i", "v.mp4"], 2, "v.mp4: a video beside images", id="mixed"),
         pytest.param(["i", "--draw", "n.safetensors"], 2, "a file; expected a folder", id="draw"),
-        pytest.param(["i", "--network", "x"], 1, "x: no such network; `make demo`", id="network"),
+        pytest.param(["i", "--network", "x.onnx"], 1, "x.onnx: no such network; `m", id="network"),
+        pytest.param(["i", "--network", "x"], 1, "x: expected a network, .onnx", id="suffix"),
         pytest.param(
-            ["i", "--network", "d.onnx"], 1, "an .onnx runs with `hpe evaluate`", id="exported"
+            ["i", "--network", "d.onnx"],
+            1,
+            "d.onnx: expected a file of `hpe export`",
+            id="a detector",
         ),
         pytest.param(["i", "--detector", "x"], 1, "x: no such detector", id="detector"),
         pytest.param(["i", "--device", "gpu"], 2, "'gpu'; expected cpu, cuda", id="device"),

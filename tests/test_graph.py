@@ -135,7 +135,7 @@ FLOORS = [
     {"common"},
     {"work", "crops", "networks"},
     {"faces", "training", "teacher"},
-    {"corpora", "evaluation"},
+    {"corpora", "evaluation", "runtime"},
     {"predictor", "tables", "prediction"},
     {"inference", "params"},
     {"page", "cli"},
@@ -188,7 +188,7 @@ def test_a_room_says_what_lives_there_and_runs_nothing(room):
 OUTSIDE = {
     *("common/dvc_lock", "common/files", "common/settings", "common/stage", "corpora/own_corpus"),
     *("faces/images", "inference/labelled_faces", "inference/measure", "inference/media"),
-    *("inference/network_files", "inference/onnx_export", "inference/row_files", "page/html"),
+    *("runtime/network", "inference/onnx_export", "inference/row_files", "page/html"),
     *("networks/checkpoints", "page/provenance", "tables/catalogue", "tables/charts"),
     *("tables/model_card", "tables/pictures", "training/state"),
     *("work/resume", "work/shards"),

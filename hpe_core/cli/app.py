@@ -19,6 +19,8 @@ from hpe_core.cli.export import export
 from hpe_core.cli.predict import predict
 from hpe_core.common.errors import InputError
 
+EXTRA = "pip install 'hpe-offset-ensemble[pipeline]'"
+
 
 class _OneLine(TyperGroup):
     """Prints every error as one line on stderr, as the stages do.
@@ -34,6 +36,10 @@ class _OneLine(TyperGroup):
             _end(f"{_sentence(error)} See `hpe --help` and `hpe COMMAND --help`.", 2)
         except (InputError, OSError) as error:
             _end(str(error), 1)
+        except ModuleNotFoundError as error:
+            if (error.name or "hpe_core").partition(".")[0] == "hpe_core":
+                raise
+            _end(f"this needs {error.name}, which predicting does not: {EXTRA}", 1)
         try:
             sys.stdout.flush()
         except BrokenPipeError:
@@ -97,10 +103,10 @@ def _options(
 
 
 _EXAMPLES: dict[Callable[..., None], str] = {
-    predict: "predict photo.jpg --network n.safetensors --draw drawn",
+    predict: "predict photo.jpg --network n.onnx --draw drawn",
     convert: "convert --from pyr --to quaternion -10 20 30",
     data: "data --params pipeline/profiles/paper.yaml",
-    doctor: "doctor --network n.safetensors",
+    doctor: "doctor --network n.onnx",
     evaluate: "evaluate n.safetensors --corpus faces --out errors.csv",
     export: "export n.safetensors --out n.onnx",
 }

@@ -13,7 +13,7 @@ _MARKS = {"ok": "ok     ", "skipped": "skipped", "failed": "FAILED "}
 def doctor(
     *,
     network: Annotated[
-        Path | None, typer.Option(help="A trained network to try, .safetensors.")
+        Path | None, typer.Option(help="A network to try, .onnx or .safetensors.")
     ] = None,
     detector: DetectorOption = None,
     device: DeviceOption = "cpu",

@@ -94,7 +94,7 @@ def evaluate(
         check_name(out, TABLE_SUFFIXES)
     # torch takes seconds
     from hpe_core.inference import labelled_faces, measure
-    from hpe_core.inference.network_files import open_network
+    from hpe_core.runtime.network import open_network
 
     opened = open_network(network, device, backbone, crop or "published", size or 224)
     if test is not None:

@@ -68,8 +68,11 @@ def export(
         raise typer.BadParameter(
             "--int8 needs faces to calibrate and measure it: give --crops or --corpus."
         )
-    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
-        raise InputError(f"hpe export needs missing packages: pip install {' '.join(missing)}")
+    if missing := [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]:
+        raise InputError(
+            f"exporting needs {', '.join(missing)}, which predicting does not: "
+            "pip install 'hpe-offset-ensemble[pipeline,export]'"
+        )
     # torch takes seconds
     from hpe_core.inference.export import export_onnx, faces_of_corpus, faces_of_crops
     from hpe_core.inference.labelled_faces import CorpusChoice

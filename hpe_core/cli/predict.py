@@ -18,7 +18,9 @@ def predict(
         ),
     ] = None,
     *,
-    network: Annotated[Path, typer.Option(help="A trained network, .safetensors.")],
+    network: Annotated[
+        Path, typer.Option(help="A network, .onnx of `hpe export` or .safetensors.")
+    ],
     detector: DetectorOption = None,
     device: DeviceOption = "cpu",
     out: Annotated[
@@ -70,7 +72,7 @@ def predict(
     if out is not None:
         out = out / f"predictions.{form}" if out.is_dir() else out
         check_name(out, None if given else TABLE_SUFFIXES, ", or a folder, or give --format")
-    # torch takes seconds
+    # OpenCV and ONNX Runtime take a moment, torch seconds
     from hpe_core.inference.predict_files import plan_run
     from hpe_core.inference.row_files import write_rows
     from hpe_core.predictor import HeadPose

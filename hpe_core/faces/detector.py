@@ -243,7 +243,7 @@ def _open_session(path: Path) -> Any:
         providers.insert(0, ("CUDAExecutionProvider", own))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = _threads()
+    options.intra_op_num_threads = threads()
     # Idle threads sleep; spinning would take cores from the threads that decode images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -252,7 +252,7 @@ def _open_session(path: Path) -> Any:
         raise InputError(f"{path}: ONNX Runtime cannot load it: {error}") from error
 
 
-def _threads() -> int:
+def threads() -> int:
     """As many as torch would use: $OMP_NUM_THREADS, which torchrun sets to 1, or one per core."""
     told = os.environ.get("OMP_NUM_THREADS", "")
     if told.isdecimal() and int(told):

@@ -20,11 +20,12 @@ from hpe_core.evaluation.columns import PYR
 from hpe_core.evaluation.metrics import summary
 from hpe_core.inference.labelled_faces import CorpusChoice, corpus_faces, random_rows
 from hpe_core.inference.measure import cut_faces
-from hpe_core.inference.network_files import angles, batches, open_network, open_session
-from hpe_core.inference.onnx_export import to_int8, to_onnx, torch_angles, write_model
+from hpe_core.inference.onnx_export import batches, to_int8, to_onnx, torch_angles, write_model
 from hpe_core.inference.paths import check_no_input
 from hpe_core.networks.model import Network
-from hpe_core.predictor import Faces, find_detector, recorded_rules, trained_network
+from hpe_core.predictor import find_detector
+from hpe_core.runtime.network import Faces, angles, open_network, open_session
+from hpe_core.runtime.torch_network import recorded_rules, trained_network
 
 MAX_PARITY_DEG = 0.01  # rounding alone gives 0.0001
 CALIBRATION_FACES, MEASURED_FACES = 200, 2000  # at most: bounds memory and time

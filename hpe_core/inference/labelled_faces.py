@@ -32,8 +32,8 @@ from hpe_core.faces.box_table import (
 from hpe_core.faces.detector import Detector
 from hpe_core.faces.redetection import Search, find_faces
 from hpe_core.faces.settings import BoxRules
-from hpe_core.inference.network_files import OpenNetwork
 from hpe_core.predictor import find_detector
+from hpe_core.runtime.network import OpenNetwork
 
 YAW_BANDS_DEG = (0.0, 30.0, 60.0, 99.0)  # for a corpus; a test set has those of params.yaml
 # Where the stage `filter` writes.

@@ -22,8 +22,8 @@ from hpe_core.faces.cut import cut_face
 from hpe_core.faces.face_rows import box_of
 from hpe_core.faces.images import read_image
 from hpe_core.inference.labelled_faces import LabelledFaces, lost_faces
-from hpe_core.inference.network_files import OpenNetwork
 from hpe_core.inference.row_files import write_rows
+from hpe_core.runtime.network import OpenNetwork
 from hpe_core.work.prefetch import read_ahead
 
 _BATCH = 64  # faces per forward pass: bounds the memory

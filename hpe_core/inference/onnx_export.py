@@ -5,7 +5,7 @@ torch's exporter and ONNX Runtime's quantiser need the packages of the extra `ex
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import atomic
-from hpe_core.inference.network_files import INPUT, OUTPUTS, batches
 from hpe_core.networks.model import Network, folded, normalize, predict_probs
-from hpe_core.predictor import Angles, Faces
+from hpe_core.runtime.network import INPUT, OUTPUTS, Angles, Faces
 
 # The quantised operators: they hold all weights. The few others, such as softmax and expectation,
 # stay in float32: 8 bits are too few for sums over hundreds of bins of 1°.
@@ -101,9 +100,13 @@ def write_model(model: bytes, path: Path) -> None:
 
 @torch.inference_mode()
 def torch_angles(network: Network, faces: Faces) -> Angles:
-    """The reference for `network_files.angles`: PyTorch, batch normalisation not folded."""
+    """The reference for `network.angles`: PyTorch, batch normalisation not folded."""
     pyr_deg, std_deg, _ = PoseGraph(network)(torch.from_numpy(faces))
     return pyr_deg.numpy(), std_deg.numpy()
+
+
+def batches(faces: Faces, size: int = 32) -> Iterator[Faces]:
+    yield from (faces[start : start + size] for start in range(0, len(faces), size))
 
 
 class _Calibration(quantization.CalibrationDataReader):

@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TextIO
 
-import pandas as pd
-
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import atomic
-from hpe_core.common.table_files import write_table
 
 Format = Literal["csv", "json", "parquet"]
 OutputRow = Mapping[str, str | int | float]
@@ -27,6 +24,14 @@ def write_rows(
     if form == "parquet":
         if not isinstance(out, Path):
             raise InputError("parquet cannot go to a stream: name a file")
+        try:  # csv and json need neither pandas nor pyarrow
+            import pandas as pd
+
+            from hpe_core.common.table_files import write_table
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"{out}: parquet needs {error.name}: install the extra `pipeline`, or name a .csv"
+            ) from None
         write_table(pd.DataFrame(list(rows), columns=list(columns)).astype(dict(columns)), out)
     elif isinstance(out, Path):
         with atomic(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from hpe_core.predictor import HeadPose
 
 PACKAGES = {  # distribution → module
-    "hpe-offset-ensemble": "hpe_core", "numpy": "numpy", "pandas": "pandas", "pillow": "PIL",
-    "opencv-python-headless": "cv2", "torch": "torch", "torchvision": "torchvision",
-    "onnxruntime": "onnxruntime", "safetensors": "safetensors", "pyarrow": "pyarrow",
-    "h5py": "h5py",
+    "hpe-offset-ensemble": "hpe_core", "numpy": "numpy", "pillow": "PIL",
+    "opencv-python-headless": "cv2", "onnxruntime": "onnxruntime",
+}  # fmt: skip
+PIPELINE = {  # what predicting from an .onnx does without
+    "pandas": "pandas", "torch": "torch", "torchvision": "torchvision",
+    "safetensors": "safetensors", "pyarrow": "pyarrow", "h5py": "h5py",
 }  # fmt: skip
 # Rendered by data/demo: AFLW2000/image00251, half its size.
 TEST_FACE, TEST_FACE_PYR_DEG = Path(__file__).with_name("face.jpg"), (-12.9, 15.8, -24.0)
@@ -39,6 +42,11 @@ def checks(
     packages = [
         _check(name, partial(_package_version, name, module)) for name, module in PACKAGES.items()
     ]
+    for name, module in PIPELINE.items():
+        if find_spec(module) is None:
+            packages.append(Check(name, "skipped", "not installed: part of the extra `pipeline`"))
+        else:
+            packages.append(_check(name, partial(_package_version, name, module)))
     yield from packages
     if any(package.state == "failed" for package in packages):
         yield Check("devices, network, one face", "skipped", "without the packages")
@@ -58,7 +66,7 @@ def checks(
         yield Check("one face", "failed", "the network is not loaded")
         return
     found = head_pose.detector and head_pose.detector.path
-    yield Check("network", "ok", f"{network} on {head_pose.device}, detector {found}")
+    yield Check("network", "ok", f"{network} on {device}, detector {found}")
     yield _check("one face", partial(_find_face, head_pose, image))
 
 
@@ -81,13 +89,16 @@ def _package_version(distribution: str, module: str) -> str:
 
 def _devices() -> str:
     import onnxruntime
+
+    providers = f"ONNX Runtime: {', '.join(onnxruntime.get_available_providers())}"
+    if find_spec("torch") is None:
+        return providers
     import torch
 
     cuda = [f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count())]
     mps = ["mps"] if torch.backends.mps.is_available() else []
     cpu = f"cpu ({torch.get_num_threads()} threads)"
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return f"torch: {', '.join([cpu, *cuda, *mps])}; ONNX Runtime: {providers}"
+    return f"torch: {', '.join([cpu, *cuda, *mps])}; {providers}"
 
 
 def _load_detector(path: Path) -> str:

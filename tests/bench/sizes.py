@@ -27,11 +27,10 @@ from hpe_core.crops.store import Crops
 from hpe_core.crops.window import rotated_window
 from hpe_core.evaluation.metrics import summary
 from hpe_core.evaluation.networks import trained_networks
-from hpe_core.inference.network_files import angles, batches, open_session
-from hpe_core.inference.onnx_export import to_int8, to_onnx
+from hpe_core.inference.onnx_export import batches, to_int8, to_onnx
 from hpe_core.networks.checkpoints import load_network
 from hpe_core.prediction.candidates import candidates, check_family
-from hpe_core.predictor import Faces
+from hpe_core.runtime.network import Faces, angles, open_session
 
 CALIBRATING = 200  # faces; as `hpe export`
 

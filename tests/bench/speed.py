@@ -22,18 +22,20 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hpe_core.common.files import read_json, write_json
+from hpe_core.common.geometry import THETA_DEG
 from hpe_core.common.stage import run
 from hpe_core.crops.settings import CropRules
 from hpe_core.faces.detector import Detector
 from hpe_core.faces.images import read_image
 from hpe_core.faces.settings import BoxRules
 from hpe_core.inference.export import sample_images
-from hpe_core.inference.network_files import angles, open_session
 from hpe_core.inference.onnx_export import to_int8, to_onnx
 from hpe_core.inference.self_test import TEST_FACE
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import BACKBONES, StudentNet
 from hpe_core.predictor import HeadPose
+from hpe_core.runtime.network import OpenNetwork, angles, open_session
+from hpe_core.runtime.torch_network import angle_reader
 from tests.bench import speed_table
 from tests.bench.measuring import machine
 
@@ -73,7 +75,8 @@ def runs_of(backbone: str, px: int, detector: Detector) -> tuple[dict[str, Run],
     model = to_onnx(net, (px, px), 18, {})
     small = to_int8(model, images, "noise")
     crop = CropRules(px, px, margin=0, rule="enlarged", border="replicate")
-    head_pose = HeadPose(net, crop, BOXES, detector, "cpu")
+    read = angle_reader(net, "cpu")
+    head_pose = HeadPose(OpenNetwork(Path(backbone), read, crop, BOXES, THETA_DEG), detector)
     runs: dict[str, Run] = {
         "torch": partial(head_pose.predict, images[0], [[0, 0, px, px]]),
         "onnx": partial(angles, open_session(model), images[:1]),

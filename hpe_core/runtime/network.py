@@ -1,24 +1,28 @@
-"""Opens the networks that `hpe evaluate` takes, .safetensors, .onnx and .pth, all alike."""
+"""Opens a network for prediction: the .onnx of `hpe export` without torch; others with it."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import onnxruntime
-import torch
+from numpy.typing import NDArray
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import regular_size
 from hpe_core.common.settings import validate
-from hpe_core.crops.settings import CropFormat, CropRule, CropRules
+from hpe_core.crops.settings import CropRule, CropRules
+from hpe_core.faces.detector import threads
 from hpe_core.faces.settings import BoxRules
-from hpe_core.networks.checkpoints import load_published
-from hpe_core.networks.model import BACKBONES
-from hpe_core.predictor import Angles, Faces, angle_reader, recorded_rules, trained_network
 
+Rules = TypeVar("Rules", CropRules, BoxRules)
+Faces = NDArray[np.uint8]  # N x h x w x 3, RGB
+Angles = tuple[NDArray[np.float32], NDArray[np.float32]]  # pyr_deg and std_deg, N x 3
+
+MISSING = "no such network; `make demo` trains the demo's"
 INPUT, OUTPUTS = "images", ("pyr_deg", "std_deg", "probs")  # of exported networks
 
 
@@ -40,31 +44,48 @@ class OpenNetwork:
 
 def open_network(
     path: Path,
-    device: str,
+    device: str = "cpu",
     backbone: str | None = None,
     crop_rule: CropRule = "published",
     size_px: int = 224,
 ) -> OpenNetwork:
-    """backbone, crop_rule, size_px: for a .pth. Raises InputError for a file that is no network."""
+    """A .onnx of `hpe export`, a .safetensors of the pipeline, or a .pth as published.
+
+    device: of a network that torch runs; backbone, crop_rule, size_px: of a .pth, which says
+    neither. Raises InputError for a file that is missing, damaged or no network, for a device that
+    is not there, and without torch for all but .onnx.
+    """
+    if path.suffix not in (".onnx", ".safetensors", ".pth"):
+        raise InputError(f"{path}: expected a network, .onnx, .safetensors or .pth")
+    if not path.exists():
+        raise InputError(f"{path}: {MISSING}")
     if path.suffix == ".onnx":
+        if device != "cpu":
+            raise InputError(f"{path}: an .onnx runs on the CPU; a .safetensors also on {device}")
         return _open_onnx(path)
-    if path.suffix == ".pth":
-        crop = CropRules(size_px, size_px, margin=0, rule=crop_rule, border="replicate")
-        return _open_pth(path, device, backbone, crop)
-    if path.suffix != ".safetensors":
-        raise InputError(f"{path}: expected a network, .safetensors, .onnx or .pth")
-    network, metadata = trained_network(path)
-    recorded_crop, recorded_boxes = recorded_rules(path, metadata)
-    crop, boxes = _validate_rules(path, recorded_crop, recorded_boxes)
-    return OpenNetwork(path, angle_reader(network, device), crop, boxes, network.spec.theta_deg)
+    try:
+        from hpe_core.runtime import torch_network
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path}: needs {error.name}, which predicting from an .onnx does not; "
+            "`hpe export` writes one, or install the extra `pipeline`"
+        ) from None
+    if path.suffix == ".safetensors":
+        return torch_network.open_safetensors(path, device)
+    crop = CropRules(size_px, size_px, margin=0, rule=crop_rule, border="replicate")
+    return torch_network.open_pth(path, device, backbone, crop)
 
 
-def _open_pth(path: Path, device: str, backbone: str | None, crop: CropRules) -> OpenNetwork:
-    if backbone not in BACKBONES:
-        found = f"found {backbone!r}" if backbone else "which the file does not say"
-        raise InputError(f"{path}: give its --backbone, {found}; one of {', '.join(BACKBONES)}")
-    network = load_published(path, backbone)
-    return OpenNetwork(path, angle_reader(network, device), crop, None, network.spec.theta_deg)
+def rules_of(path: Path, crop: object, boxes: object) -> tuple[CropRules, BoxRules]:
+    """What a file's metadata record of both. Raises InputError that names what is wrong there."""
+    return _rules(path, "crop", CropRules, crop), _rules(path, "boxes", BoxRules, boxes)
+
+
+def _rules(path: Path, name: str, kind: type[Rules], recorded: object) -> Rules:
+    if isinstance(recorded, Mapping):  # how the training's crops were stored is of no concern
+        known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+        recorded = {key: value for key, value in recorded.items() if key in known}
+    return validate(f"{path}: wrong in its metadata", name, kind, recorded)
 
 
 def _open_onnx(path: Path) -> OpenNetwork:
@@ -84,24 +105,18 @@ def _open_onnx(path: Path) -> OpenNetwork:
         theta_deg = float(bins["theta_deg"])
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: damaged metadata: {error!r}") from None
-    crop, boxes = _validate_rules(path, recorded_crop, recorded_boxes)
+    crop, boxes = rules_of(path, recorded_crop, recorded_boxes)
     shape, expected = session.get_inputs()[0].shape[1:], [*crop.size_hw, 3]
     if shape != expected:
         raise InputError(f"{path}: takes faces of {shape}, but its metadata says {expected}")
     return OpenNetwork(path, partial(angles, session), crop, boxes, theta_deg)
 
 
-def _validate_rules(path: Path, crop: Any, boxes: Any) -> tuple[CropRules, BoxRules]:
-    """Of metadata. Raises InputError naming what is wrong there."""
-    source = f"{path}: wrong in its metadata"
-    return validate(source, "crop", CropFormat, crop), validate(source, "boxes", BoxRules, boxes)
-
-
 def open_session(model: bytes) -> Any:
-    """An ONNX Runtime session on the CPU, with as many threads as torch has."""
+    """An ONNX Runtime session on the CPU."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads()
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no narrower base class
@@ -111,7 +126,3 @@ def open_session(model: bytes) -> Any:
 def angles(session: Any, faces: Faces) -> Angles:
     pyr_deg, std_deg = session.run(OUTPUTS[:2], {INPUT: faces})
     return pyr_deg, std_deg
-
-
-def batches(faces: Faces, size: int = 32) -> Iterator[Faces]:
-    yield from (faces[start : start + size] for start in range(0, len(faces), size))
