@@ -602,18 +602,18 @@ def test_jitter_without_a_change_is_the_evaluation_of_the_same_faces(done):
         np.testing.assert_allclose(plain["mae"], expected[plain["network"]], atol=1e-3)
 
 
-def test_a_box_moved_by_two_pixels_is_an_offset_of_the_sweep(done):
+def test_a_box_moved_by_a_pixel_is_an_offset_of_the_sweep(done):
     """The sweep has the base network of the first seed, on the same five faces."""
     table = pd.read_parquet(done / JITTERED)
     moved = table[(table["network"] == "base") & (table["seed"] == 1)].query("kind == 'shift'")
     moved = moved.set_index(["direction", "level", "face_id"])[PYR]
     swept = read_sweep(done / "sweep.h5", {})
     face_ids, offsets, angles = swept.face_id, swept.offsets, swept.angles_deg
-    shift = 14  # of 224, two of 32
-    steps = {"left": (-shift, 0), "right": (shift, 0), "up": (0, -shift), "down": (0, shift)}
+    pixel = 7  # of 224, one of 32
+    steps = {"left": (-pixel, 0), "right": (pixel, 0), "up": (0, -pixel), "down": (0, pixel)}
     for direction, offset in steps.items():
         (window,) = np.flatnonzero((offsets == offset).all(1))
-        found = moved.loc[direction, 2 / 32].loc[face_ids]
+        found = moved.loc[direction, 1 / 32].loc[face_ids]
         np.testing.assert_allclose(found, angles[:, window], atol=1e-3, err_msg=direction)
 
 

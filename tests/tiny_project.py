@@ -52,7 +52,7 @@ def tiny_params(corpora: Path) -> dict[str, Any]:
     params["distill"] |= {"epochs": 1, "batch": 8, "views": 2, "schedule": "constant"}
     params["ensemble"] |= {"K": 5, "d": 5, "rotations_deg": [-10.0, 0.0, 10.0]}
     params["sweep"] |= {"K_max": 7, "max_faces": 5}
-    params["jitter"] |= {"max_faces": 5}
+    params["jitter"] |= {"max_faces": 5, "shifts": [1 / 32, 1 / 8]}
     params["tables"] |= {"examples": 4}
     params["compute"] |= {"device": "cpu", "workers": 0, "infer_batch": 64}
     return params
