@@ -38,7 +38,8 @@ class FacePose:
     """One face. bbox_xyxy (4): the box that the network saw, pixels; score: in [0; 1].
 
     pyr_deg (3): pitch, yaw, roll in degrees (`geometry`). std_deg (3): the standard deviation of
-    each angle's distribution over the bins, degrees, not calibrated.
+    each angle's distribution over the bins, degrees; calibrated if the network is an .onnx with the
+    factors (`hpe export --calibration`).
     """
 
     bbox_xyxy: Array

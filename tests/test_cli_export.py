@@ -121,6 +121,45 @@ def test_the_file_explains_itself(network, exported):
     assert found == names
 
 
+@pytest.fixture
+def calibration(tmp_path) -> Path:
+    """As `validate` writes it."""
+    path = tmp_path / "calibration.csv"
+    path.write_text("network,seed,pitch,yaw,roll\nkd-n,1,0.5,0.6,0.7\nkd-n,2,2,3,0.25\n")
+    return path
+
+
+def test_the_std_is_calibrated(network, exported, calibration, tmp_path, monkeypatch):
+    named = tmp_path / "kd-n-2.safetensors"
+    named.write_bytes(network.read_bytes())
+    said = hpe(named, "--out", tmp_path / "c.onnx", "--calibration", calibration).splitlines()
+    assert said[2] == f"std: multiplied by 2, 3, 0.25, of {calibration}"
+    faces = export.sample_images((16, 16))
+    (_, plain, _), (pyr_deg, std_deg, _) = (
+        run(path, faces) for path in (exported[0], tmp_path / "c.onnx")
+    )
+    np.testing.assert_allclose(std_deg, plain * [2, 3, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(pyr_deg, run(exported[0], faces)[0], atol=1e-4)
+    model = onnx.load(tmp_path / "c.onnx")
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(found["std_factors"]) == [2, 3, 0.25]
+    (face,) = HeadPose.load(tmp_path / "c.onnx").predict(faces[0], [[0, 0, 16, 16]])
+    np.testing.assert_allclose(face.std_deg, std_deg[0], rtol=1e-4)
+
+
+def test_factors_of_another_network_are_refused(network, calibration, tmp_path):
+    words = (network, "--out", tmp_path / "n.onnx", "--calibration")
+    message = hpe(*words, calibration, code=1)
+    assert "calibration.csv: no factors for n; found kd-n-1, kd-n-2" in message
+    other = tmp_path / "other.csv"
+    other.write_text("network,seed\n")
+    assert "other.csv: no column pitch, yaw, roll; found ['network', 'seed']" in hpe(
+        *words, other, code=1
+    )
+    assert "absent.csv: no such file" in hpe(*words, tmp_path / "absent.csv", code=1)
+    assert not (tmp_path / "n.onnx").exists()
+
+
 def test_it_holds_no_path_of_this_machine(exported):
     assert b".py" not in exported[0].read_bytes()
 

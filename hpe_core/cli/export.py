@@ -47,6 +47,14 @@ def export(
     where: WhereOption = None,
     boxes: BoxesOption = "detector",
     detector: DetectorOption = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Multiply the std by the network's factors in this calibration.csv, of "
+            "metrics/protocols.",
+        ),
+    ] = None,
 ) -> None:
     """Write a network as ONNX, checked against PyTorch.
 
@@ -81,5 +89,5 @@ def export(
     if corpus:
         choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
         source = faces_of_corpus(network, choice)
-    for line in export_onnx(network, out, opset, source, int8):
+    for line in export_onnx(network, out, opset, source, int8, calibration):
         print(line, flush=True)

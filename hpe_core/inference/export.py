@@ -14,13 +14,21 @@ import numpy as np
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import sha256
 from hpe_core.common.geometry import Array
+from hpe_core.common.table_files import read_csv
 from hpe_core.crops.store import Crops
 from hpe_core.crops.window import rotated_window
 from hpe_core.evaluation.columns import PYR
 from hpe_core.evaluation.metrics import summary
 from hpe_core.inference.labelled_faces import CorpusChoice, corpus_faces, random_rows
 from hpe_core.inference.measure import cut_faces
-from hpe_core.inference.onnx_export import batches, to_int8, to_onnx, torch_angles, write_model
+from hpe_core.inference.onnx_export import (
+    StdFactors,
+    batches,
+    to_int8,
+    to_onnx,
+    torch_angles,
+    write_model,
+)
 from hpe_core.inference.paths import check_no_input
 from hpe_core.networks.model import Network
 from hpe_core.predictor import find_detector
@@ -50,10 +58,19 @@ class FaceSource:
 
 
 def export_onnx(
-    network: Path, out: Path, opset: int, source: FaceSource | None, int8: bool
+    network: Path,
+    out: Path,
+    opset: int,
+    source: FaceSource | None,
+    int8: bool,
+    calibration: Path | None = None,
 ) -> Iterator[str]:
-    """Writes `out`, and beside it the int8 file; yields the lines to print. Raises InputError."""
+    """Writes `out`, and beside it the int8 file; yields the lines to print.
+
+    calibration: the factors of the std (`std_factors`). Raises InputError.
+    """
     net, metadata = trained_network(network)
+    factors = std_factors(network, calibration) if calibration else None
     _check_no_input(network, out, source, recorded_rules(network, metadata)[1]["path"])
     height, width = metadata["size_hw"]
     images = sample_images((height, width))
@@ -62,9 +79,12 @@ def export_onnx(
         first = min(CALIBRATION_FACES, len(faces) // 2)
         calibrating, others, pyr_deg = faces[:first], faces[first:], pyr_deg[first:]
         images = np.concatenate([images, calibrating])
-    model = to_onnx(net, (height, width), opset, _description(network, net, metadata))
+    described = _description(network, net, metadata)
+    if factors:
+        described["std_factors"] = json.dumps(factors)
+    model = to_onnx(net, (height, width), opset, described, factors)
     session = open_session(model)
-    off_deg = parity_deg(net, session, images)
+    off_deg = parity_deg(net, session, images, factors)
     if not off_deg <= MAX_PARITY_DEG:  # refuses NaN, too
         raise InputError(
             f"{out}: not written: ONNX Runtime is {off_deg:.2g}° off PyTorch, expected at most "
@@ -73,6 +93,8 @@ def export_onnx(
     write_model(model, out)
     yield f"{out}: opset {opset}, uint8 RGB (batch, {height}, {width}, 3), {_mb(model)}"
     yield f"parity: at most {off_deg:.6f}° off PyTorch, on {len(images)} images"
+    if factors:
+        yield f"std: multiplied by {', '.join(f'{each:g}' for each in factors)}, of {calibration}"
     if source and int8:
         small = to_int8(model, calibrating, source.name)
         sessions = session, open_session(small)
@@ -114,13 +136,33 @@ def sample_images(size_hw: tuple[int, int]) -> Faces:
     return np.stack([*noise, *smooth, *flat])
 
 
-def parity_deg(network: Network, session: Any, images: Faces) -> float:
+def std_factors(network: Path, calibration: Path) -> StdFactors:
+    """The factors of pitch, yaw and roll that `validate` measured for this network.
+
+    network: named as `dvc repro` names it, such as kd-resnet8-1; calibration: the calibration.csv
+    of its protocol. Raises InputError where it does not have the network.
+    """
+    table = read_csv(calibration)
+    if missing := [column for column in ("network", "seed", *PYR) if column not in table]:
+        raise InputError(f"{calibration}: no column {', '.join(missing)}; found {list(table)}")
+    name, _, seed = network.stem.rpartition("-")
+    own = table[(table["network"] == name) & (table["seed"].astype(str) == seed)]
+    if len(own) != 1:
+        found = ", ".join(f"{each.network}-{each.seed}" for each in table.itertuples()) or "none"
+        raise InputError(f"{calibration}: no factors for {network.stem}; found {found}")
+    pitch, yaw, roll = own[PYR].to_numpy("f8")[0].tolist()
+    return pitch, yaw, roll
+
+
+def parity_deg(
+    network: Network, session: Any, images: Faces, factors: StdFactors | None = None
+) -> float:
     """The largest |ONNX Runtime - PyTorch| of angles and std, degrees; NaN if there is any.
 
     The first image is also run alone, as a batch of 1.
     """
     off = [
-        np.subtract(angles(session, some), torch_angles(network, some))
+        np.subtract(angles(session, some), torch_angles(network, some, factors))
         for some in (images[:1], *batches(images))
     ]
     return float(np.abs(np.concatenate(off, axis=1)).max())

@@ -23,29 +23,41 @@ from hpe_core.runtime.network import INPUT, OUTPUTS, Angles, Faces
 # stay in float32: 8 bits are too few for sums over hundreds of bins of 1°.
 _INT8 = ["Conv", "Gemm"]
 
+StdFactors = tuple[float, float, float]
+
 
 class PoseGraph(nn.Module):
-    """The exported graph: uint8 RGB (N, h, w, 3) → `OUTPUTS`: (N, 3), (N, 3), (N, 3, n_bins)."""
+    """The exported graph: uint8 RGB (N, h, w, 3) → `OUTPUTS`: (N, 3), (N, 3), (N, 3, n_bins).
 
-    def __init__(self, network: Network) -> None:
+    std_factors: with which the std of pitch, yaw and roll are multiplied; None: they are not.
+    """
+
+    def __init__(self, network: Network, std_factors: StdFactors | None = None) -> None:
         super().__init__()
         self.network, self.spec = network, network.spec
+        self.std_factors = std_factors
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         probs = predict_probs(self.network, normalize(images))
         pyr_deg, std_deg = self.spec.angle_and_std_deg(probs)
+        if self.std_factors:
+            std_deg = std_deg * torch.tensor(self.std_factors)
         return pyr_deg, std_deg, probs
 
 
 def to_onnx(
-    network: Network, size_hw: tuple[int, int], opset: int, described: Mapping[str, str]
+    network: Network,
+    size_hw: tuple[int, int],
+    opset: int,
+    described: Mapping[str, str],
+    std_factors: StdFactors | None = None,
 ) -> bytes:
     """An ONNX file of any batch size. described: its metadata, besides the opset.
 
     Raises InputError where torch writes another opset, as it does below 18 without saying so.
     """
     program = torch.onnx.export(
-        PoseGraph(folded(network)).eval(),
+        PoseGraph(folded(network), std_factors).eval(),
         (torch.zeros(2, *size_hw, 3, dtype=torch.uint8),),  # a batch of 1 would become a constant
         input_names=[INPUT],
         output_names=list(OUTPUTS),
@@ -99,9 +111,9 @@ def write_model(model: bytes, path: Path) -> None:
 
 
 @torch.inference_mode()
-def torch_angles(network: Network, faces: Faces) -> Angles:
+def torch_angles(network: Network, faces: Faces, std_factors: StdFactors | None = None) -> Angles:
     """The reference for `network.angles`: PyTorch, batch normalisation not folded."""
-    pyr_deg, std_deg, _ = PoseGraph(network)(torch.from_numpy(faces))
+    pyr_deg, std_deg, _ = PoseGraph(network, std_factors)(torch.from_numpy(faces))
     return pyr_deg.numpy(), std_deg.numpy()
 
 
