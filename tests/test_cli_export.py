@@ -125,7 +125,7 @@ def test_the_file_explains_itself(network, exported):
 def calibration(tmp_path) -> Path:
     """As `validate` writes it."""
     path = tmp_path / "calibration.csv"
-    path.write_text("network,seed,pitch,yaw,roll\nkd-n,1,0.5,0.6,0.7\nkd-n,2,2,3,0.25\n")
+    path.write_text("network,seed,pitch,yaw,roll\nkd-n,1,0.5,0.6,0.7\nkd-n,2,2,3,0.25\nkd-m,2,9,9,9\n")
     return path
 
 
@@ -150,7 +150,7 @@ def test_the_std_is_calibrated(network, exported, calibration, tmp_path, monkeyp
 def test_factors_of_another_network_are_refused(network, calibration, tmp_path):
     words = (network, "--out", tmp_path / "n.onnx", "--calibration")
     message = hpe(*words, calibration, code=1)
-    assert "calibration.csv: no factors for n; found kd-n-1, kd-n-2" in message
+    assert "calibration.csv: no factors for n; found kd-n-1, kd-n-2, kd-m-2" in message
     other = tmp_path / "other.csv"
     other.write_text("network,seed\n")
     assert "other.csv: no column pitch, yaw, roll; found ['network', 'seed']" in hpe(
