@@ -125,7 +125,9 @@ def test_the_file_explains_itself(network, exported):
 def calibration(tmp_path) -> Path:
     """As `validate` writes it."""
     path = tmp_path / "calibration.csv"
-    path.write_text("network,seed,pitch,yaw,roll\nkd-n,1,0.5,0.6,0.7\nkd-n,2,2,3,0.25\nkd-m,2,9,9,9\n")
+    path.write_text(
+        "network,seed,pitch,yaw,roll\nkd-n,1,0.5,0.6,0.7\nkd-n,2,2,3,0.25\nkd-m,2,9,9,9\n"
+    )
     return path
 
 
