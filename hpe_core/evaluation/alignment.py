@@ -2,8 +2,8 @@
 
 Corpora do not agree on where a head looks when all its angles are zero: labels come from different
 3D models of the face. A network trained on one corpus is then off as a whole on another, which says
-nothing about how well it sees (Cobo et al. 2024, "On the representation and methodology for wide
-and short range head pose estimation", section 3.3).
+nothing about how well it sees. (Cobo et al. 2024, arXiv:2401.05807, noted it for head pose; one
+rotation, fitted on other faces, is our choice.)
 """
 
 import numpy as np
