@@ -91,6 +91,8 @@ class HeadPose:
         damaged, or does not say how its faces were cut, and for a device that is not there.
         """
         path = Path(network)
+        if path.suffix == ".pth":
+            raise InputError(f"{path}: does not say how its faces are found; see `hpe evaluate`")
         opened = open_network(path, device)
         if detector is None and opened.boxes and opened.boxes.source != "published":
             detector = find_detector(path, opened.boxes.path)

@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from tiny_onnx import write_network
+from tiny_project import ROOT
 from typer.testing import CliRunner
 
 from hpe_core.cli.app import app
 from hpe_core.common.errors import InputError
+from hpe_core.common.files import sha256
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.checkpoints import save_network
 from hpe_core.networks.model import StudentNet
@@ -114,6 +117,22 @@ def test_the_predictor_imports_none_of_them(place):
         [sys.executable, "-c", f"import sys; {program}"], capture_output=True, text=True, check=True
     )
     assert not {name.partition(".")[0] for name in found.stdout.split()} & set(HEAVY)
+
+
+def test_a_pth_is_no_network_for_photographs(place):
+    with pytest.raises(InputError, match=r"n\.pth: does not say how its faces are found"):
+        HeadPose.load(place / "n.pth")
+
+
+def test_the_network_of_the_repository_is_one_in_both_forms():
+    """The README's first command runs one of them, docs/onnx.md exports the other."""
+    exported, trained = (ROOT / f"data/demo/kd-resnet8{end}" for end in (".onnx", ".safetensors"))
+    model = onnx.load(exported)
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    assert found["source_sha256"] == sha256(trained)
+    image = ROOT / "hpe_core/inference/face.jpg"
+    (one,), (other,) = (HeadPose.load(path).predict(image) for path in (exported, trained))
+    np.testing.assert_allclose(one.pyr_deg, other.pyr_deg, atol=1e-3)
 
 
 def test_an_onnx_runs_on_the_cpu(place):
