@@ -76,8 +76,8 @@ def evaluate(
     the mean absolute error of pitch, yaw and roll, averaged over the three. Geodesic is the angle
     of the rotation between prediction and label. Aligned is the MAE without the constant rotation
     between the training's and these labels' frames of the head, fitted on the other half of the
-    faces. Faces that cannot be read, are not found, or lie
-    beyond the network's ±99° are left out, and counted.
+    faces. Faces that cannot be read, are not found, or lie beyond the network's ±99° are left out,
+    and counted.
     """
     if (test is None) == (corpus is None):
         raise typer.BadParameter("give --test or --corpus, and not both.")
