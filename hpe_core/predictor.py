@@ -2,7 +2,7 @@
 
 Faces are cut as in the network's training.
 
-head_pose = HeadPose.load("kd.onnx")
+head_pose = HeadPose.load()
 for face in head_pose.predict("photo.jpg"):
     print(face.bbox_xyxy, face.pitch, face.yaw, face.roll)
 """
@@ -26,6 +26,7 @@ from hpe_core.faces.cut import cut_face
 from hpe_core.faces.detector import Detections, Detector
 from hpe_core.faces.images import read_upright, rgb_pixels
 from hpe_core.runtime.network import OpenNetwork, open_network
+from hpe_core.weights.catalogue import network_path, shipped
 from hpe_core.work.prefetch import read_ahead
 
 AnyImage = str | PathLike[str] | Image.Image | NDArray[np.uint8]
@@ -79,18 +80,20 @@ class HeadPose:
     @classmethod
     def load(
         cls,
-        network: str | PathLike[str],
+        network: str | PathLike[str] | None = None,
         detector: str | PathLike[str] | None = None,
         device: str = "cpu",
     ) -> "HeadPose":
         """network: an .onnx of `hpe export`, or a .safetensors of this pipeline, which needs torch.
 
-        Both record how to find and cut faces. detector: a YOLOv5 export (.onnx); None takes the
-        detector of the network's training (`find_detector`), or none if that used published boxes.
+        Both record how to find and cut faces. Or the name of a network that ships with the package,
+        or None for the first of those (`hpe weights`). detector: a YOLOv5 export (.onnx); None
+        takes that of the network's training (`find_detector`), or none if that used published
+        boxes.
         device: of a .safetensors, a torch device. Raises InputError for a file that is missing,
         damaged, or does not say how its faces were cut, and for a device that is not there.
         """
-        path = Path(network)
+        path = network_path(network)
         if path.suffix == ".pth":
             raise InputError(f"{path}: does not say how its faces are found; see `hpe evaluate`")
         opened = open_network(path, device)
@@ -168,12 +171,14 @@ class HeadPose:
 def find_detector(network: Path, recorded: str) -> Path:
     """The detector that found a network's training faces. recorded: its `boxes.path`.
 
-    Looks for that path from the current folder, for its base name beside the network, and for the
-    path from each folder above the network. Raises InputError where no place has it.
+    Looks for that path from the current folder, for its base name beside the network, for the path
+    from each folder above the network, and among the detectors that ship with the package. Raises
+    InputError where no place has it.
     """
     folder = network.parent.resolve()  # of the network's own path, if it is a link into a cache
     below = [above / recorded for above in (folder, *folder.parents)]
-    places = [Path(recorded), folder / Path(recorded).name, *below]
+    ours = [each.path for each in shipped() if each.file == Path(recorded).name]
+    places = [Path(recorded), folder / Path(recorded).name, *below, *ours]
     if found := next((place for place in places if place.is_file()), None):
         return found
     above = "" if Path(recorded).is_absolute() else ", nor is it below a folder above"

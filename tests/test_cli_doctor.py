@@ -17,6 +17,7 @@ from hpe_core.faces.images import read_image
 from hpe_core.inference import self_test
 from hpe_core.networks.checkpoints import save_network
 from hpe_core.predictor import FacePose, HeadPose
+from hpe_core.weights.catalogue import default_network
 
 ROOT = Path(__file__).parents[1]
 DETECTOR = ROOT / "data" / "detector" / "yolov5n-demo.onnx"
@@ -51,18 +52,20 @@ def sees(monkeypatch):
     return see
 
 
-def test_without_options_packages_and_devices_are_checked():
+def test_without_options_packages_devices_and_what_ships_are_checked():
     found = hpe()
     assert found["torch"] == ("ok", metadata.version("torch"))
     assert found["opencv-python-headless"][0] == "ok"
     assert found["devices"][1].startswith("torch: cpu (")
     assert "CPUExecutionProvider" in found["devices"][1]
-    assert found["network, one face"] == ("skipped", "give --network")
+    assert str(default_network().path) in found["network"][1]
+    assert "off the rendered pose" in found["one face"][1]
 
 
-def test_the_detector_alone():
-    assert hpe("--detector", DETECTOR)["detector"] == ("ok", f"{DETECTOR}, input 640 x 640")
-    state, message = hpe("--detector", "absent.onnx", code=1)["detector"]
+def test_another_detector():
+    state, found = hpe("--detector", DETECTOR)["network"]
+    assert state == "ok" and found.endswith(f"detector {DETECTOR}")
+    state, message = hpe("--detector", "absent.onnx", code=1)["network"]
     assert (state, message[:30]) == ("failed", "absent.onnx: no such detector;")
 
 
@@ -126,7 +129,7 @@ def test_lines_for_humans():
     result = CliRunner().invoke(app, ["doctor", "--detector", "absent.onnx"])
     lines = result.stdout.splitlines()
     assert f"ok       torch: {metadata.version('torch')}" in lines
-    assert [line for line in lines if line.startswith("FAILED   detector: absent.onnx")]
+    assert [line for line in lines if line.startswith("FAILED   network: absent.onnx")]
     assert result.exit_code == 1
 
 
@@ -140,11 +143,3 @@ def test_the_module_imports_no_package_that_it_checks():
 
 def test_the_rendered_face_is_an_image():
     assert read_image(self_test.TEST_FACE).shape == (225, 225, 3)
-
-
-def test_the_network_that_comes_with_the_repository(monkeypatch):
-    """The README's first prediction uses it; its pose of the rendered face is right."""
-    monkeypatch.chdir(ROOT)
-    checks = hpe("--network", "data/demo/kd-resnet8.safetensors")
-    assert [state for state, _ in checks.values()] == ["ok"] * len(checks)
-    assert "off the rendered pose" in checks["one face"][1]

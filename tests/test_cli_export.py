@@ -24,7 +24,7 @@ from hpe_core.evaluation.metrics import summary
 from hpe_core.inference import export, onnx_export
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.checkpoints import load_network, save_network
-from hpe_core.networks.model import BaseNet
+from hpe_core.networks.model import IMAGENET_MEAN, IMAGENET_STD, BaseNet
 from hpe_core.predictor import HeadPose
 from hpe_core.runtime.network import angles
 from hpe_core.training.loop import seeded
@@ -117,8 +117,18 @@ def test_the_file_explains_itself(network, exported):
     assert json.loads(found.pop("bins")) == {"bin_deg": 3.0, "n_bins": 66, "theta_deg": 99.0}
     assert json.loads(found.pop("crop")) == CROP
     assert json.loads(found.pop("boxes")) == {**BOXES, "source": "published", "path": "boxes"}
+    assert found.pop("colour_order") == "RGB"
+    normalised = json.loads(found.pop("normalisation"))
+    assert normalised["mean"] == list(IMAGENET_MEAN) and normalised["std"] == list(IMAGENET_STD)
     names = {"source": "n.safetensors", "source_sha256": sha256(network), "opset": "18"}
     assert found == names
+
+
+def test_what_only_the_user_knows_stands_in_the_file(network, tmp_path):
+    words = ("--licence", "CC BY 4.0", "--training-data", "my faces")
+    hpe(network, "--out", tmp_path / "n.onnx", *words)
+    found = {e.key: e.value for e in onnx.load(tmp_path / "n.onnx").metadata_props}
+    assert (found["licence"], found["training_data"]) == ("CC BY 4.0", "my faces")
 
 
 @pytest.fixture

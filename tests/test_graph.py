@@ -132,7 +132,7 @@ def test_declared_params_are_the_sections_that_the_stage_loads(name, stage):
 
 # From the ground up: a room imports rooms below its own floor only.
 FLOORS = [
-    {"common"},
+    {"common", "weights"},
     {"work", "crops", "networks"},
     {"faces", "training", "teacher"},
     {"corpora", "evaluation", "runtime"},
@@ -190,7 +190,7 @@ OUTSIDE = {
     *("faces/images", "inference/labelled_faces", "inference/measure", "inference/media"),
     *("runtime/network", "inference/onnx_export", "inference/row_files", "page/html"),
     *("networks/checkpoints", "page/provenance", "tables/catalogue", "tables/charts"),
-    *("tables/model_card", "tables/pictures", "training/state"),
+    *("tables/model_card", "tables/pictures", "training/state", "weights/catalogue"),
     *("work/resume", "work/shards"),
 }
 FORBIDDEN_CALLS = {

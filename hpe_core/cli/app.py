@@ -17,6 +17,7 @@ from hpe_core.cli.doctor import doctor
 from hpe_core.cli.evaluate import evaluate
 from hpe_core.cli.export import export
 from hpe_core.cli.predict import predict
+from hpe_core.cli.weights import weights
 from hpe_core.common.errors import InputError
 
 EXTRA = "pip install 'hpe-offset-ensemble[pipeline]'"
@@ -103,12 +104,13 @@ def _options(
 
 
 _EXAMPLES: dict[Callable[..., None], str] = {
-    predict: "predict photo.jpg --network n.onnx --draw drawn",
+    predict: "predict photo.jpg --draw drawn",
     convert: "convert --from pyr --to quaternion -10 20 30",
     data: "data --params pipeline/profiles/paper.yaml",
-    doctor: "doctor --network n.onnx",
+    doctor: "doctor",
     evaluate: "evaluate n.safetensors --corpus faces --out errors.csv",
     export: "export n.safetensors --out n.onnx",
+    weights: "weights",
 }
 for _command, _words in _EXAMPLES.items():
     _settings = {"ignore_unknown_options": _command is convert}  # it takes negative numbers

@@ -5,16 +5,20 @@ from typing import Annotated
 
 import typer
 
-from hpe_core.cli.options import DetectorOption, DeviceOption, JsonOption, print_each
+from hpe_core.cli.options import (
+    DetectorOption,
+    DeviceOption,
+    JsonOption,
+    NetworkOption,
+    print_each,
+)
 
 _MARKS = {"ok": "ok     ", "skipped": "skipped", "failed": "FAILED "}
 
 
 def doctor(
     *,
-    network: Annotated[
-        Path | None, typer.Option(help="A network to try, .onnx or .safetensors.")
-    ] = None,
+    network: NetworkOption = None,
     detector: DetectorOption = None,
     device: DeviceOption = "cpu",
     image: Annotated[
@@ -26,7 +30,7 @@ def doctor(
 
     The built-in test face is rendered, but detectors for photographs find it, too. The network's
     pose must be within 20° of the rendered one. In an image of your own, a face must only be
-    found. Checks of what is not given are skipped. The exit code is 1 if a check failed.
+    found. The exit code is 1 if a check failed.
     """
     from hpe_core.inference.self_test import Check, checks
 

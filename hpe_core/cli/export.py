@@ -55,6 +55,12 @@ def export(
             "metrics/protocols.",
         ),
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="For the metadata: the licence of the weights.")
+    ] = None,
+    training_data: Annotated[
+        str | None, typer.Option(help="For the metadata: what the network was trained on.")
+    ] = None,
 ) -> None:
     """Write a network as ONNX, checked against PyTorch.
 
@@ -82,12 +88,13 @@ def export(
             "pip install 'hpe-offset-ensemble[pipeline,export]'"
         )
     # torch takes seconds
-    from hpe_core.inference.export import export_onnx, faces_of_corpus, faces_of_crops
+    from hpe_core.inference.export import Stated, export_onnx, faces_of_corpus, faces_of_crops
     from hpe_core.inference.labelled_faces import CorpusChoice
 
     source = faces_of_crops(crops) if crops else None
     if corpus:
         choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
         source = faces_of_corpus(network, choice)
-    for line in export_onnx(network, out, opset, source, int8, calibration):
+    stated = Stated(calibration, licence, training_data)
+    for line in export_onnx(network, out, opset, source, int8, stated):
         print(line, flush=True)

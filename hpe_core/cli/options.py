@@ -29,6 +29,14 @@ DetectorOption = Annotated[
         help="A face detector: a YOLOv5 export, .onnx.  [default: that of the network's training]"
     ),
 ]
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|NAME",
+        help="A network: .onnx of `hpe export`, .safetensors, or a name of `hpe weights`.  "
+        "[default: the first of `hpe weights`]",
+    ),
+]
 ReaderOption = Annotated[
     ReaderName,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpe_core.cli.options import DetectorOption, DeviceOption
+from hpe_core.cli.options import DetectorOption, DeviceOption, NetworkOption
 from hpe_core.inference.paths import TABLE_SUFFIXES, check_name, check_no_input, find_media
 
 
@@ -18,9 +18,7 @@ def predict(
         ),
     ] = None,
     *,
-    network: Annotated[
-        Path, typer.Option(help="A network, .onnx of `hpe export` or .safetensors.")
-    ],
+    network: NetworkOption = None,
     detector: DetectorOption = None,
     device: DeviceOption = "cpu",
     out: Annotated[
@@ -76,13 +74,19 @@ def predict(
     from hpe_core.inference.predict_files import plan_run
     from hpe_core.inference.row_files import write_rows
     from hpe_core.predictor import HeadPose
+    from hpe_core.weights.catalogue import default_network, network_path
 
     media = find_media(paths or [], recursive)
     run = plan_run(media, camera, draw, smooth)
-    head_pose = HeadPose.load(network, detector, device)
+    opened = network_path(network)
+    head_pose = HeadPose.load(opened, detector, device)
     if out is not None:
-        used = [head_pose.detector.path] if head_pose.detector else []
-        check_no_input(out, [*media.names, network, *used])
+        found_by = [head_pose.detector.path] if head_pose.detector else []
+        check_no_input(out, [*media.names, opened, *found_by])
+    if network is None:
+        used = default_network()
+        about = f"{used.name} ({used.licence}), trained on {used.training_data}"
+        print(f"network: {about}", file=sys.stderr)
     write_rows(run.rows(head_pose), run.columns, form, out or sys.stdout)
     print(run.tally, file=sys.stderr)
     if media.videos:

@@ -30,7 +30,7 @@ from hpe_core.inference.onnx_export import (
     write_model,
 )
 from hpe_core.inference.paths import check_no_input
-from hpe_core.networks.model import Network
+from hpe_core.networks.model import IMAGENET_MEAN, IMAGENET_STD, Network
 from hpe_core.predictor import find_detector
 from hpe_core.runtime.network import Faces, angles, open_network, open_session
 from hpe_core.runtime.torch_network import recorded_rules, trained_network
@@ -57,19 +57,29 @@ class FaceSource:
     read: Callable[[tuple[int, int], int], tuple[Faces, Array]]
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What a network's file does not know itself, for the exported one.
+
+    calibration: of the std (`std_factors`); licence, training_data: for the metadata.
+    """
+
+    calibration: Path | None = None
+    licence: str | None = None
+    training_data: str | None = None
+
+
 def export_onnx(
     network: Path,
     out: Path,
     opset: int,
     source: FaceSource | None,
     int8: bool,
-    calibration: Path | None = None,
+    stated: Stated = Stated(),
 ) -> Iterator[str]:
-    """Writes `out`, and beside it the int8 file; yields the lines to print.
-
-    calibration: the factors of the std (`std_factors`). Raises InputError.
-    """
+    """Writes `out`, and beside it the int8 file; yields the lines to print. Raises InputError."""
     net, metadata = trained_network(network)
+    calibration = stated.calibration
     factors = std_factors(network, calibration) if calibration else None
     _check_no_input(network, out, source, recorded_rules(network, metadata)[1]["path"])
     height, width = metadata["size_hw"]
@@ -80,6 +90,8 @@ def export_onnx(
         calibrating, others, pyr_deg = faces[:first], faces[first:], pyr_deg[first:]
         images = np.concatenate([images, calibrating])
     described = _description(network, net, metadata)
+    about = {"licence": stated.licence, "training_data": stated.training_data}
+    described.update({name: text for name, text in about.items() if text})
     if factors:
         described["std_factors"] = json.dumps(factors)
     model = to_onnx(net, (height, width), opset, described, factors)
@@ -172,8 +184,11 @@ def _description(path: Path, network: Network, metadata: Mapping[str, Any]) -> d
     """The file's metadata: all that a program needs to use it without this project."""
     recorded, spec = metadata["provenance"], network.spec
     bins = {"bin_deg": spec.bin_deg, "n_bins": spec.n_bins, "theta_deg": spec.theta_deg}
+    inside = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "of": "pixels / 255, by the graph itself"}
     return {
         "convention": CONVENTION,
+        "colour_order": "RGB",
+        "normalisation": json.dumps(inside),
         "bins": json.dumps(bins),
         "crop": json.dumps(recorded["crop"]),
         "boxes": json.dumps(recorded["boxes"]),

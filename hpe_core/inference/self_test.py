@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hpe_core.common.errors import InputError
+from hpe_core.weights.catalogue import network_path
 
 if TYPE_CHECKING:
     from hpe_core.predictor import HeadPose
@@ -35,7 +36,7 @@ class Check:
 
 
 def checks(
-    network: Path | None, detector: Path | None, device: str, image: Path | None
+    network: str | None, detector: Path | None, device: str, image: Path | None
 ) -> Iterator[Check]:
     """Runs one check after the other and yields each result at once."""
     yield Check("python", "ok", f"{platform.python_version()}, {platform.platform()}")
@@ -52,21 +53,17 @@ def checks(
         yield Check("devices, network, one face", "skipped", "without the packages")
         return
     yield _check("devices", _devices)
-    if network is None:
-        if detector:
-            yield _check("detector", partial(_load_detector, detector))
-        yield Check("network, one face", "skipped", "give --network")
-        return
     from hpe_core.predictor import HeadPose
 
     try:
-        head_pose = HeadPose.load(network, detector, device)
+        path = network_path(network)
+        head_pose = HeadPose.load(path, detector, device)
     except (InputError, OSError) as error:
         yield Check("network", "failed", str(error))
         yield Check("one face", "failed", "the network is not loaded")
         return
     found = head_pose.detector and head_pose.detector.path
-    yield Check("network", "ok", f"{network} on {device}, detector {found}")
+    yield Check("network", "ok", f"{path} on {device}, detector {found}")
     yield _check("one face", partial(_find_face, head_pose, image))
 
 
@@ -99,14 +96,6 @@ def _devices() -> str:
     mps = ["mps"] if torch.backends.mps.is_available() else []
     cpu = f"cpu ({torch.get_num_threads()} threads)"
     return f"torch: {', '.join([cpu, *cuda, *mps])}; {providers}"
-
-
-def _load_detector(path: Path) -> str:
-    from hpe_core.faces.detector import Detector
-
-    # Loading depends on none of these settings.
-    height, width = Detector(path, input_px=640, score=0.3, nms_iou=0.45).size_hw
-    return f"{path}, input {width} x {height}"
 
 
 def _find_face(head_pose: "HeadPose", image: Path | None) -> str:

@@ -56,7 +56,9 @@ def open_network(
     is not there, and without torch for all but .onnx.
     """
     if path.suffix not in (".onnx", ".safetensors", ".pth"):
-        raise InputError(f"{path}: expected a network, .onnx, .safetensors or .pth")
+        raise InputError(
+            f"{path}: expected a network, .onnx, .safetensors or .pth, or one of `hpe weights`"
+        )
     if not path.exists():
         raise InputError(f"{path}: {MISSING}")
     if path.suffix == ".onnx":
