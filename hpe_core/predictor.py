@@ -24,6 +24,7 @@ from hpe_core.crops.window import Pixels
 from hpe_core.faces.boxes import shaped
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.detector import Detections, Detector
+from hpe_core.faces.following import Follower
 from hpe_core.faces.images import read_upright, rgb_pixels
 from hpe_core.runtime.network import OpenNetwork, open_network
 from hpe_core.weights.catalogue import network_path, shipped
@@ -129,6 +130,19 @@ class HeadPose:
         pixels = read_ahead(_pixels, images, size)
         while some := list(islice(pixels, size)):
             yield from self._find(some)
+
+    def follow(self, frames: Iterable[AnyImage], detect_every: int) -> Iterator[list[FacePose]]:
+        """`predict` for a video's frames, one by one.
+
+        detect_every: the detector searches every n-th frame whole, and the others only near the
+        faces of the frame before (`faces.following`).
+        """
+        follower = Follower(self._detector_or_error(), detect_every)
+        for frame in frames:
+            pixels = _pixels(frame)
+            found = follower.detect(pixels)
+            seen = Detections(shaped(found.bbox_xyxy, self._boxes), found.score)
+            yield from self._poses([pixels], [seen])
 
     def _find(self, images: Sequence[Pixels]) -> list[list[FacePose]]:
         found = self._detector_or_error().detect(images)

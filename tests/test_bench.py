@@ -11,6 +11,7 @@ import torch
 import tyro
 from tiny_project import ROOT
 
+from hpe_core.common.files import write_json
 from hpe_core.common.stage import OPTIONS
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import BaseNet
@@ -21,7 +22,8 @@ from hpe_core.training.augment import Photometric
 from hpe_core.training.loop import Plan, fit, seeded
 from hpe_core.training.tasks import BaseTask
 from hpe_core.training.views import TrainingFaces, Views
-from tests.bench import graph, material, references, scale, table
+from tests.bench import __main__ as bench
+from tests.bench import graph, material, measuring, references, scale, table
 from tests.bench.measuring import from_times
 from tests.bench.rows import cells
 
@@ -199,3 +201,19 @@ def test_the_table_in_the_docs_is_the_one_that_was_measured():
     expected = table.markdown(found["machine"], rows)
     assert expected == (ROOT / "metrics/bench.md").read_text()
     assert expected in (ROOT / "docs/performance.md").read_text()
+
+
+def test_a_row_measured_on_another_machine_says_so(tmp_path, monkeypatch):
+    row = from_times("one", [(1, 2)], 10, "faces/s", "slow")
+    monkeypatch.setattr(bench, "MEASURE", {"video": lambda _: [row], "detector": lambda _: [row]})
+    here = measuring.machine()
+    results, markdown = tmp_path / "b.json", tmp_path / "b.md"
+    write_json({"machine": {**here, "cpu": "another"}, "parts": {"detector": []}}, results)
+    bench.main(only=("video",), results=results, markdown=markdown)
+    found = json.loads(results.read_text())
+    assert found["machine"]["cpu"] == "another"
+    assert found["parts"]["video"][0]["notes"] == {"machine": here["cpu"]}
+    assert f"machine: {here['cpu']}" in markdown.read_text()
+    write_json({"machine": here, "parts": {}}, results)
+    bench.main(only=("video",), results=results, markdown=markdown)
+    assert json.loads(results.read_text())["parts"]["video"][0]["notes"] == {}

@@ -266,6 +266,13 @@ def test_a_video_without_frames_stops_no_other(place):
     assert [path.name for path in Path("d").iterdir()] == ["v.mp4"]
 
 
+def test_followed_faces_are_those_of_whole_frames(place):
+    """The tiny detector's input has a fixed size: every frame is searched whole."""
+    write_video("v.mp4")
+    every_frame = hpe("v.mp4", "--detect-every", "1")[0]
+    assert hpe("v.mp4")[0] == hpe("v.mp4", "--detect-every", "3")[0] == every_frame
+
+
 def test_a_longer_time_smooths_more(place):
     write_video("v.mp4")
 
@@ -325,6 +332,8 @@ def test_a_camera_is_read_until_ctrl_c_and_its_files_are_whole(place, monkeypatc
         pytest.param(["i", "--format", "parquet"], 2, "give --out a file", id="parquet on stdout"),
         pytest.param(["v.mp4", "--smooth", "0"], 2, "expected seconds > 0", id="no time"),
         pytest.param(["i", "--smooth", "1"], 2, "--smooth is for videos", id="smoothed images"),
+        pytest.param(["v.mp4", "--detect-every", "0"], 2, "greater than or equal to 1", id="never"),
+        pytest.param(["i", "--detect-every", "2"], 2, "--detect-every is for vid", id="followed"),
         pytest.param(["i", "--smooth", "a"], 2, "as a number. See `hpe --help`", id="text"),
         pytest.param(["i", "--fast"], 2, "options: --format). See `hpe --help`", id="option"),
         pytest.param(["i", "v.mp4"], 2, "v.mp4: a video beside images", id="mixed"),

@@ -46,6 +46,15 @@ def predict(
             help="Smooth the poses in a video: exponential mean over this time.",
         ),
     ] = None,
+    detect_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="In a video, look for new faces in every N-th frame, and follow those found; 1 "
+            "searches every frame whole.  [default: 10]",
+        ),
+    ] = None,
 ) -> None:
     """Find faces and estimate their poses, one row per face.
 
@@ -77,7 +86,7 @@ def predict(
     from hpe_core.weights.catalogue import default_network, network_path
 
     media = find_media(paths or [], recursive)
-    run = plan_run(media, camera, draw, smooth)
+    run = plan_run(media, camera, draw, smooth, detect_every)
     opened = network_path(network)
     head_pose = HeadPose.load(opened, detector, device)
     if out is not None:

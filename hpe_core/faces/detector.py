@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import check_sha256_beside
 from hpe_core.common.geometry import Array
-from hpe_core.faces.boxes import centred_inside, iou
+from hpe_core.faces.boxes import centred_inside, iou, scale, square
 from hpe_core.faces.settings import BoxRules
 
 OutputLayout = Literal["original", "anchor-free"]
 
 MAX_SIDE = 8192  # largest input side and batch; an export with more is damaged
 GREY = 114  # what YOLOv5 pads with in training
+NEAR_PX, _NEIGHBOURHOOD = 128, 2.0  # of detect_near: a face is about 64 px
 BATCH = 8  # images per pass if the export leaves it open: bounds the memory, changes no box
 STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))  # of the P5, P6 and P2 variants
 
@@ -93,11 +94,18 @@ class Detector:
         self._fixed_batch = shape[0] if isinstance(shape[0], int) else None
         self.batch = self._fixed_batch or BATCH
         self.size_hw = tuple(side if isinstance(side, int) else input_px for side in shape[2:])
+        open_size = not any(isinstance(side, int) for side in shape[2:])
+        self._near_hw = (NEAR_PX, NEAR_PX) if open_size else self.size_hw
         if max(*self.size_hw, self.batch) > MAX_SIDE:
             raise InputError(
                 f"{path}: takes a batch of {self.batch} images of {self.size_hw[1]} x "
                 f"{self.size_hw[0]} pixels, expected at most {MAX_SIDE} of each"
             )
+
+    @property
+    def near_share(self) -> float:
+        """The pixels of a neighbourhood of `detect_near`, as a share of a whole image's."""
+        return float(np.prod(self._near_hw) / np.prod(self.size_hw))
 
     @classmethod
     def by(cls, rules: BoxRules, path: Path | None = None) -> "Detector":
@@ -117,9 +125,32 @@ class Detector:
         """
         return self.detect_prepared([self.prepare(image) for image in images])
 
+    def detect_near(self, image: NDArray[np.uint8], bbox_xyxy: Array) -> list[Detections]:
+        """The faces in the neighbourhood of each box (N x 4 pixels) of an image, N detections.
+
+        A neighbourhood is the square of twice the box's longer side. The network sees it in NEAR_PX
+        pixels, a small part of a whole image's work, unless the export fixes the input's size.
+        """
+        height, width = image.shape[:2]
+        around = scale(square(bbox_xyxy), _NEIGHBOURHOOD)
+        regions = np.clip(np.round(around), 0, [width, height, width, height]).astype(int)
+        seen = [
+            self._prepared(image[y1:y2, x1:x2], self._near_hw, border=0.0)
+            for x1, y1, x2, y2 in regions
+        ]
+        return [
+            Detections(found.bbox_xyxy + np.tile(region[:2], 2), found.score)
+            for region, found in zip(regions, self.detect_prepared(seen), strict=True)
+        ]
+
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """The work before the network, for threads beside the network's."""
-        canvas, placement = letterbox(image, self.size_hw, self.border)
+        return self._prepared(image, self.size_hw, self.border)
+
+    def _prepared(
+        self, image: NDArray[np.uint8], size_hw: tuple[int, ...], border: float
+    ) -> Prepared:
+        canvas, placement = letterbox(image, size_hw, border)
         planes = np.ascontiguousarray(canvas.transpose(2, 0, 1)) / self._dtype(255)
         return Prepared(planes, placement, (image.shape[1], image.shape[0]))
 
@@ -137,7 +168,7 @@ class Detector:
             output = self._session.run(None, {self._input: blob})[0]
         except Exception as error:  # ONNX Runtime's own exceptions share no narrower base class
             raise InputError(f"{self.path}: cannot run on a {blob.shape} input: {error}") from error
-        layout = layout_of(output.shape, self.size_hw, str(self.path))
+        layout = layout_of(output.shape, blob.shape[2:], str(self.path))
         for image, row in zip(images, output, strict=False):
             bbox_xyxy, score = boxes_and_scores(
                 row.astype(np.float32), layout, self.score, str(self.path)

@@ -31,6 +31,7 @@ from hpe_core.inference.row_files import OutputRow
 from hpe_core.inference.tracking import Smoother, Tracker
 from hpe_core.predictor import FacePose, HeadPose
 
+DETECT_EVERY = 10  # frames; at 30 frames/s a new face waits for a third of a second
 POSE_COLUMNS = ["x1", "y1", "x2", "y2", "score", *ANGLES, *(f"std_{angle}" for angle in ANGLES)]
 _FLOATS = dict.fromkeys(POSE_COLUMNS, "float64")
 IMAGE_COLUMNS = {"image": "str", "face": "int64", **_FLOATS}
@@ -68,7 +69,8 @@ class ImageRun:
 
     def rows(self, head_pose: HeadPose) -> Iterator[OutputRow]:
         frames = read_images(self.drawings, self.tally.complain)
-        found = _predict_frames(head_pose, frames)
+        frames, read = tee(frames)
+        found = zip(frames, head_pose.predict_each(frame.pixels for frame in read), strict=True)
         disable = not self.drawings or None  # None: where stderr is no terminal
         for frame, faces in tqdm(found, total=len(self.drawings), unit="image", disable=disable):
             self.tally.count(faces)
@@ -80,10 +82,13 @@ class ImageRun:
 
 @dataclass
 class VideoRun:
-    """drawings: video → the drawn video to write, or None. smooth_s: None for no smoothing."""
+    """drawings: video → the drawn video to write, or None. smooth_s: None for no smoothing;
+    detect_every: of `HeadPose.follow`.
+    """
 
     drawings: Mapping[Path, Path | None]
     smooth_s: float | None
+    detect_every: int
     camera: Video | None = None
     columns = VIDEO_COLUMNS
     tally: Tally = field(default_factory=lambda: Tally("frames"))
@@ -102,7 +107,9 @@ class VideoRun:
         frames = video.frames(self.tally.complain)
         if video.live:
             frames = _until_ctrl_c(frames)
-        found = _predict_frames(head_pose, frames, live=video.live)
+        frames, read = tee(frames)
+        followed = head_pose.follow((frame.pixels for frame in read), self.detect_every)
+        found = zip(frames, followed, strict=False)
         bar = tqdm(found, video.source.name, video.count or None, unit="frame", disable=None)
         tracker, smoother = Tracker(), Smoother(self.smooth_s) if self.smooth_s else None
         with video_writer(target, video.fps) if target else nullcontext() as write:
@@ -122,46 +129,42 @@ class VideoRun:
 
 
 def plan_run(
-    media: MediaFiles, camera: int | None, folder: Path | None, smooth_s: float | None
+    media: MediaFiles,
+    camera: int | None,
+    folder: Path | None,
+    smooth_s: float | None,
+    detect_every: int | None,
 ) -> ImageRun | VideoRun:
     """The run over images, or over videos. folder: for drawings.
 
     Complains of folders without images. Raises InputError for a missing camera, and where a drawing
     would overwrite a source or another drawing; BadParameter for images beside videos, and for
-    images with smoothing.
+    images with an option of videos.
     """
     names = media.names
     videos = [path for path in names if path.suffix.lower() in VIDEO_SUFFIXES]
+    every = DETECT_EVERY if detect_every is None else detect_every
     run: ImageRun | VideoRun
     if camera is not None:
         live = open_camera(camera)
-        run = VideoRun(drawings_of({live.source: live.source}, folder, ".mp4"), smooth_s, live)
+        run = VideoRun(
+            drawings_of({live.source: live.source}, folder, ".mp4"), smooth_s, every, live
+        )
     elif videos and len(videos) == len(names):
-        run = VideoRun(drawings_of(names, folder, ".mp4"), smooth_s)
+        run = VideoRun(drawings_of(names, folder, ".mp4"), smooth_s, every)
     elif videos:
         raise typer.BadParameter(
             f"{videos[0]}: a video beside images; their tables differ, so give them separately."
         )
-    elif smooth_s:
-        raise typer.BadParameter("--smooth is for videos; these are images.")
+    elif smooth_s or detect_every is not None:
+        option = "--smooth" if smooth_s else "--detect-every"
+        raise typer.BadParameter(f"{option} is for videos; these are images.")
     else:
         run = ImageRun(drawings_of(names, folder, ".png"))
     expected = ", ".join(sorted(IMAGE_SUFFIXES))
     for path in media.empty:
         run.tally.complain(InputError(f"{path}: no image in this folder; expected {expected}"))
     return run
-
-
-def _predict_frames(
-    head_pose: HeadPose, frames: Iterator[Frame], live: bool = False
-) -> Iterator[tuple[Frame, list[FacePose]]]:
-    """Each frame with its faces, in order. live: frame by frame, instead of in batches."""
-    if live:
-        yield from ((frame, head_pose.predict(frame.pixels)) for frame in frames)
-        return
-    frames, read = tee(frames)
-    found = head_pose.predict_each(frame.pixels for frame in read)
-    yield from ((frame, faces) for faces, frame in zip(found, frames, strict=False))
 
 
 def _until_ctrl_c(frames: Iterator[Frame]) -> Iterator[Frame]:

@@ -29,11 +29,16 @@ def main(
     markdown: Path = Path("metrics/bench.md"),
 ) -> None:
     keep_memory()  # as every stage does
-    parts = read_json(results)["parts"] if only and results.exists() else {}
+    here = measuring.machine()
+    before = read_json(results) if only and results.exists() else {"machine": here, "parts": {}}
+    parts = before["parts"]
     for part in tqdm(only or table.PARTS, unit="part"):
         with tempfile.TemporaryDirectory() as folder:
             parts[part] = [asdict(row) for row in MEASURE[part](Path(folder))]
-        write_json({"machine": measuring.machine(), "parts": parts}, results)
+        if here["cpu"] != before["machine"]["cpu"]:  # that of all other rows
+            for row in parts[part]:
+                row["notes"]["machine"] = here["cpu"]
+        write_json({"machine": before["machine"], "parts": parts}, results)
     found = read_json(results)
     ordered = [row for part in table.PARTS for row in found["parts"].get(part, [])]
     markdown.write_text(table.markdown(found["machine"], ordered), encoding="utf-8")

@@ -17,12 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.demo.render_biwi import render_video
+from hpe_core.common.geometry import pyr_from_rotation
 from hpe_core.crops.store import Crops
+from hpe_core.evaluation.metrics import summary
 from hpe_core.faces.detector import Detector
 from hpe_core.faces.images import read_image
 from hpe_core.faces.redetection import detections_in
+from hpe_core.inference.predict_files import DETECT_EVERY
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import BaseNet, folded, predict_probs
+from hpe_core.predictor import FacePose, HeadPose
 from hpe_core.teacher.ensemble import CENTRE, Windows, average, window_probs
 from hpe_core.teacher.offsets import Offsets, cell_members, offset_grid, reach_px
 from hpe_core.teacher.windows import Runner, each_window
@@ -35,6 +40,7 @@ from tests.bench import material, references
 from tests.bench.measuring import PAIRS, Row, compared, from_times
 
 ROOT = Path(__file__).parents[2]
+VIDEO_FRAMES = 150
 PAPER = {"px": 224, "K": 15, "d": 5, "margin": 28}
 Grid = tuple[int, int]  # K, d
 ON_GPU = torch.cuda.is_available()
@@ -377,3 +383,26 @@ def detector(folder: Path) -> list[Row]:
             "decode, then detect, image by image",
         ),
     ]  # fmt: skip
+
+
+def video(folder: Path) -> list[Row]:
+    """A drawn BIWI video, from frames in memory to poses; the errors are notes of the row."""
+    render_video(folder, seed=7, video=1, frames=VIDEO_FRAMES)
+    frames = [read_image(path) for path in sorted(folder.rglob("*_rgb.png"))]
+    poses = sorted(folder.rglob("*_pose.txt"))
+    labels = np.array([pyr_from_rotation(np.loadtxt(path, max_rows=3)) for path in poses])
+    head_pose = HeadPose.load()
+
+    def predicted(every: int) -> list[FacePose]:
+        return [face for (face,) in head_pose.follow(frames, every)]
+
+    row = compared(
+        f"Video, 640 x 480, one face: whole frames every {DETECT_EVERY}",
+        lambda: predicted(DETECT_EVERY), lambda: predicted(1), len(frames), "frames/s",
+        "every frame searched whole", target=2.0,
+    )  # fmt: skip
+    found = {"mae": DETECT_EVERY, "mae_searched": 1}
+    for name, every in found.items():
+        pyr_deg = np.array([face.pyr_deg for face in predicted(every)])
+        row.notes[name] = summary(pyr_deg, labels)["mae"]
+    return [row]

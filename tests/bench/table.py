@@ -6,7 +6,7 @@ import pandas as pd
 
 Part = Literal[
     "teacher", "folding", "offsets", "sweep", "loader", "training", "memory", "evaluation",
-    "detector", "graph", "scale",
+    "detector", "video", "graph", "scale",
 ]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)  # in the table's order
 
@@ -41,4 +41,6 @@ def _number(value: float) -> str:
 
 
 def _note(note: Any) -> str:
+    if isinstance(note, str):
+        return note
     return " / ".join(map(_note, note.values())) if isinstance(note, dict) else _number(note)
