@@ -131,6 +131,14 @@ def test_two_faces_that_become_one_are_searched_for():
     assert apart.searches == 1
 
 
+def test_somebody_else_nearby_is_not_taken_for_a_lost_face():
+    stub = Stub([[0.0, 0, 10, 10]], near=[[8.0, 0, 18, 10]])
+    follower = Follower(stub, 10)  # type: ignore[arg-type]
+    for searches in (1, 2, 3):
+        follower.detect(frame())
+        assert stub.searches == searches
+
+
 def test_many_faces_are_cheaper_to_search_for():
     boxes = [[20.0 * k, 0, 20 * k + 10, 10] for k in range(7)]
     assert len(boxes) * Stub.near_share > 1
