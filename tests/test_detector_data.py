@@ -1,5 +1,6 @@
 """What the detector is trained on: WIDER FACE's layout, and the format that the training reads."""
 
+import importlib
 import io
 import json
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tiny_onnx import write_network
+from tiny_project import ROOT
 
 from data.demo.steady import draws
 from data.detector import recall, scenes, wider
@@ -64,20 +66,28 @@ def test_wider_boxes_are_kept_clipped_or_left_out_by_rule(tmp_path):
         "1--Crowd/1_tiny.jpg": [line(5, 5, 3, 3)],  # would teach that a face is background
     }
     root = write_wider(tmp_path / "WIDER_FACE", images)
-    wider.main(root=root, out=tmp_path / "out", min_side_px=8)
+    for name in ("000001", "000000", "000002"):
+        write_example(tmp_path / "scenes", "train", name, b"a scene", [[1, 2, 3, 4]], SIZE_WH)
+    wider.main(
+        root=root, out=tmp_path / "out", min_side_px=8, scenes=tmp_path / "scenes", scenes_max=2
+    )
     labels = tmp_path / "out" / "labels"
     for split in ("train", "val"):
         names = sorted(path.name for path in (labels / split).iterdir())
-        assert names == ["0_good.txt", "0_none.txt"]
+        added = ["scene-000000.txt", "scene-000001.txt"] if split == "train" else []
+        assert names == ["0_good.txt", "0_none.txt", *added]
         assert (tmp_path / "out" / "images" / split / "0_none.jpg").is_file()
         found = from_lines((labels / split / "0_good.txt").read_text(), SIZE_WH)
         np.testing.assert_allclose(found, [[10, 20, 40, 60], [180, 80, 200, 100]], atol=1e-3)
         assert (labels / split / "0_none.txt").read_text() == ""
+    assert (tmp_path / "out/images/train/scene-000001.jpg").read_bytes() == b"a scene"
 
 
 def test_wider_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="no WIDER FACE there; expected .*train_bbx_gt.txt"):
-        wider.main(root=tmp_path, out=tmp_path / "out", min_side_px=8)
+        wider.main(
+            root=tmp_path, out=tmp_path / "out", min_side_px=8, scenes=tmp_path, scenes_max=0
+        )
 
 
 @pytest.mark.parametrize(
@@ -145,4 +155,26 @@ def test_recall_counts_what_is_found_and_refuses_less(half_found, minimum):
     else:
         measure()
     found = json.loads((half_found / "recall.json").read_text())
+    by_side = found.pop("by_side")
     assert found == {"images": 2, "faces": 2, "recall": 0.5, "precision": 0.5, "median_iou": 1.0}
+    assert set(by_side) == {"0-20", "20-32", "32-64", "64-128", "128-"}
+    assert by_side["20-32"] == {"faces": 2, "recall": 0.5, "detections": 2, "false": 0.5}
+    assert by_side["64-128"] == {"faces": 0, "recall": 0.0, "detections": 0, "false": 0.0}
+
+
+def test_detections_are_false_by_their_own_size():
+    faces = np.array([30.0, 70.0, 200.0]), np.array([0.8, -1.0, 0.9])
+    detections = np.array([31.0, 64.0, 65.0, 128.0]), np.array([True, False, True, True])
+    by_side = recall.counts(faces, detections)["by_side"]
+    assert by_side["20-32"] == {"faces": 1, "recall": 1.0, "detections": 1, "false": 0.0}
+    assert by_side["64-128"] == {"faces": 1, "recall": 0.0, "detections": 2, "false": 0.5}
+    assert by_side["128-"]["detections"] == 1
+
+
+def test_training_goes_on_only_with_the_same_settings(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "data/detector"))
+    kept_work = importlib.import_module("train").kept_work
+    work = kept_work(tmp_path / "training", {"lr": "1"})
+    (work / "state").touch()
+    assert (kept_work(tmp_path / "training", {"lr": "1"}) / "state").exists()
+    assert not (kept_work(tmp_path / "training", {"lr": "2"}) / "state").exists()

@@ -2,15 +2,18 @@
 
 YOLO-format data set → checkpoint of the last epoch (.pt)
 
+A killed run goes on after its last whole epoch: it keeps its state in `training` beside the output,
+until the output is written.
+
 Nothing is downloaded (no pretrained weights, no fonts) and nothing is reported to anyone. The
 package builds its anchor-free variant of YOLOv5. The checkpoint is the package's own format, a
 pickle: open only your own.
 """
 
 import argparse
+import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import yaml
@@ -26,23 +29,32 @@ def main(
     epochs: int,
     batch: int,
     lr: float,
+    mosaic: float,
+    scale: float,
     seed: int,
     device: str,
     weights: Path | None = None,
 ) -> None:
-    """weights: a checkpoint of the same depth and width to go on from; none trains from scratch."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    """mosaic: the share of training images that are four in one, until the last third of the
+    epochs; scale: they are resized by up to 1 ± this. weights: a checkpoint of the same depth and
+    width to go on from; none trains from scratch.
+    """
+    settings = {name: str(value) for name, value in locals().items()}
     # Beside the output, so that the data set's files can be linked instead of copied.
-    with tempfile.TemporaryDirectory(dir=out.parent) as temporary:
-        work = Path(temporary).resolve()
-        quiet(work)
-        from ultralytics import YOLO
+    work = kept_work(out.parent / "training", settings)
+    quiet(work)
+    from ultralytics import YOLO
 
-        model = YOLO(architecture(work, depth, width), task="detect")
-        model.train(
+    last, table = work / "run" / "weights" / "last.pt", work / "run" / "results.csv"
+    done = len(table.read_text().splitlines()) - 1 if last.exists() else 0
+    if 0 < done < epochs:
+        YOLO(last).train(resume=True)
+    elif not done:
+        YOLO(architecture(work, depth, width), task="detect").train(
             data=linked(data, work),
             project=str(work),
             name="run",
+            exist_ok=True,
             imgsz=input_px,
             epochs=epochs,
             batch=batch,
@@ -50,8 +62,8 @@ def main(
             lr0=lr,
             warmup_epochs=1,
             close_mosaic=max(1, epochs // 3),
-            mosaic=0.3,
-            scale=0.4,
+            mosaic=mosaic,
+            scale=scale,
             seed=seed,
             deterministic=True,
             device=device,
@@ -61,7 +73,18 @@ def main(
             workers=2,
             val=False,  # nothing is chosen on the validation images: the last epoch counts
         )
-        shutil.copyfile(work / "run" / "weights" / "last.pt", out)
+    shutil.copyfile(last, out)
+    shutil.rmtree(work)
+
+
+def kept_work(work: Path, settings: dict[str, str]) -> Path:
+    """The work folder: that of a killed run with the same settings, else an empty one."""
+    record = work / "settings.json"
+    if not record.exists() or json.loads(record.read_text()) != settings:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        record.write_text(json.dumps(settings))
+    return work.resolve()
 
 
 def quiet(work: Path) -> None:
@@ -94,7 +117,7 @@ def linked(data: Path, work: Path) -> Path:
     """A description of the data set, linked into the work folder: caches are written beside labels,
     and the data set is an output of another stage.
     """
-    shutil.copytree(data, work / "data", copy_function=link)
+    shutil.copytree(data, work / "data", copy_function=link, dirs_exist_ok=True)
     file = work / "data.yaml"
     content = {
         "path": str(work / "data"),
@@ -107,6 +130,7 @@ def linked(data: Path, work: Path) -> Path:
 
 
 def link(source: str, target: str) -> None:
+    Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another file system
@@ -123,6 +147,8 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--lr", type=float, required=True)
+    parser.add_argument("--mosaic", type=float, required=True)
+    parser.add_argument("--scale", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--weights", type=Path)
