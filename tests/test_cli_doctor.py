@@ -103,7 +103,7 @@ def test_a_picture_of_ones_own_must_have_a_face(network, sees, tmp_path):
 def test_no_face_fails(network, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
     found = hpe("--network", network, "--image", tmp_path / "black.png", code=1)["one face"]
-    assert found == ("failed", f"none found in {tmp_path}/black.png; is it a face detector?")
+    assert found == ("failed", f"none found in {tmp_path}/black.png by this detector")
 
 
 def test_a_network_that_cannot_be_loaded(network):

@@ -74,8 +74,8 @@ DAMAGE = [
     pytest.param(lambda c: c[:-2], "cut off", id="end-marker-missing"),
     pytest.param(lambda c: cut(c) + bytes(len(c)), "cut off", id="half-then-zeros"),
     pytest.param(lambda c: c[:30], "damaged", id="header-cut"),
-    pytest.param(lambda _: b"", "no JPEG", id="empty"),
-    pytest.param(lambda _: b"<html>404</html>", "no JPEG", id="text"),
+    pytest.param(lambda _: b"", "no image", id="empty"),
+    pytest.param(lambda _: b"<html>404</html>", "no image", id="text"),
 ]
 
 

@@ -1,5 +1,8 @@
 """Images and videos are read completely and in order, and written whole; or errors name them."""
 
+import re
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -86,8 +89,74 @@ def test_a_video_that_is_cut_off_gives_its_frames_and_is_named(tmp_path):
     ]
 
 
+def matroska(path, frames: int, header_s: float, last_s: float) -> None:
+    """An .mkv of 30 frames/s whose header announces a time, and whose last frame has another."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
+    for level in range(frames):
+        writer.write(grey(level))
+    writer.release()
+    content = path.read_bytes()
+    at = content.index(b"\x44\x89\x88") + 3  # Duration, 8 bytes, in ms
+    content = content[:at] + struct.pack(">d", header_s * 1000) + content[at + 8 :]
+    cluster = [*re.finditer(rb"\xe7\x82(..)\xa3", content, re.DOTALL)][-1]  # its time, ms
+    block = [*re.finditer(rb"\x81(..)\x80\xff\xd8", content, re.DOTALL)][-1]  # after that
+    after = round(last_s * 1000) - int.from_bytes(cluster[1], "big")
+    path.write_bytes(content[: block.start(1)] + struct.pack(">h", after) + content[block.end(1) :])
+
+
+def test_frames_at_a_varying_rate_are_fewer_than_announced_and_all_there(tmp_path):
+    matroska(tmp_path / "vfr.mkv", 20, header_s=11.0, last_s=10.9)
+    video, frames, complaints = read(tmp_path / "vfr.mkv")
+    assert (video.count, len(frames)) == (330, 20)
+    assert frames[-1].time_s == pytest.approx(10.9)
+    assert complaints == []
+
+
+def test_frames_that_end_long_before_the_time_that_is_announced_are_cut_off(tmp_path):
+    matroska(tmp_path / "cut.mkv", 20, header_s=11.0, last_s=19 / 30)
+    _, frames, complaints = read(tmp_path / "cut.mkv")
+    assert len(frames) == 20
+    assert complaints == [f"{tmp_path}/cut.mkv: damaged or cut off: 20 of 330 frames can be read"]
+
+
+def test_a_codec_that_opencv_lacks_is_named_and_not_called_damage(tmp_path, capfd):
+    """An .mp4 that says of its frames that they are AV1's, for which OpenCV has no decoder."""
+    write_video(tmp_path / "v.mp4", [grey(level) for level in range(5)])
+    content = (tmp_path / "v.mp4").read_bytes()
+    assert content.count(b"mp4v") == 1
+    (tmp_path / "v.mp4").write_bytes(content.replace(b"mp4v", b"av01").replace(b"esds", b"free"))
+    with pytest.raises(UnreadableFileError) as error:
+        media.open_video(tmp_path / "v.mp4")
+    assert error.value.reason.startswith("none of its 5 frames can be decoded (codec AV01);")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("fps", "written"),
+    [(25, 25), (29.97, 29.97), (23.976, 23.976), (119.997, 120), (211.222, 211.22), (0.5, 0.5)],
+)
+def test_a_rate_that_the_codec_cannot_express_is_rounded(tmp_path, fps, written):
+    write_video(tmp_path / "v.mp4", [grey(level) for level in range(6)], fps)
+    video, frames, complaints = read(tmp_path / "v.mp4")
+    assert (len(frames), complaints) == (6, [])
+    assert video.fps == pytest.approx(written, abs=1e-3)
+
+
+def test_kinds_of_files_are_told_by_their_content(tmp_path):
+    write_video(tmp_path / "v.mp4", [grey(1)] * 3)
+    (tmp_path / "v.dat").write_bytes((tmp_path / "v.mp4").read_bytes())
+    (tmp_path / "v.jpg").write_bytes((tmp_path / "v.mp4").read_bytes())
+    Image.fromarray(grey(9)).save(tmp_path / "i.avif")
+    Image.fromarray(grey(9)).save(tmp_path / "i.mp4", "PNG")
+    (tmp_path / "n.txt").write_text("no video")
+    (tmp_path / "n.wmv").write_text("no video, but so named")
+    kinds = {path.name: media.is_video(path) for path in tmp_path.iterdir()}
+    assert {name for name, video in kinds.items() if video} == {"v.mp4", "v.dat", "n.wmv"}
+    assert media.is_video(tmp_path / "absent.mp4") and not media.is_video(tmp_path / "absent.png")
+
+
 def test_no_camera_is_one_line(capfd):
-    with pytest.raises(InputError, match="camera 97: OpenCV cannot open it"):
+    with pytest.raises(InputError, match="camera 97: OpenCV gets no picture"):
         media.open_camera(97)
     assert capfd.readouterr() == ("", "")
 

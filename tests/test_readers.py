@@ -233,7 +233,7 @@ def pose(*pitch_yaw_roll_rad):
 # name → what is done to AFW/bad.jpg + AFW/bad.mat, the file that is listed, its reason
 BROKEN_PAIRS = {
     "jpg-cut": (lambda s: rewrite(s.with_suffix(".jpg"), lambda c: c[: len(c) // 2]), "cut off"),
-    "jpg-empty": (lambda s: s.with_suffix(".jpg").write_bytes(b""), "no JPEG"),
+    "jpg-empty": (lambda s: s.with_suffix(".jpg").write_bytes(b""), "no image"),
     "jpg-missing": (lambda s: s.with_suffix(".jpg").unlink(), "no bad.jpg"),
     "jpg-is-a-bomb": (
         lambda s: Image.new("1", (9000, 9000)).save(s.with_suffix(".jpg"), "PNG"),

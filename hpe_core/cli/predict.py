@@ -80,12 +80,13 @@ def predict(
         out = out / f"predictions.{form}" if out.is_dir() else out
         check_name(out, None if given else TABLE_SUFFIXES, ", or a folder, or give --format")
     # OpenCV and ONNX Runtime take a moment, torch seconds
+    from hpe_core.faces.images import frame_count
     from hpe_core.inference.predict_files import plan_run
     from hpe_core.inference.row_files import write_rows
     from hpe_core.predictor import HeadPose
     from hpe_core.weights.catalogue import default_network, network_path
 
-    media = find_media(paths or [], recursive)
+    media = find_media(paths or [], recursive, lambda path: frame_count(path) > 0)
     run = plan_run(media, camera, draw, smooth, detect_every)
     opened = network_path(network)
     head_pose = HeadPose.load(opened, detector, device)
@@ -98,6 +99,6 @@ def predict(
         print(f"network: {about}", file=sys.stderr)
     write_rows(run.rows(head_pose), run.columns, form, out or sys.stdout)
     print(run.tally, file=sys.stderr)
-    if media.videos:
-        print(f"videos ignored in folders: {media.videos}; name each itself", file=sys.stderr)
+    if media.note:
+        print(media.note, file=sys.stderr)
     raise typer.Exit(run.tally.unreadable > 0)

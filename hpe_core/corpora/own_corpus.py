@@ -71,7 +71,7 @@ def read_own(folder: Path) -> list[Entry]:
         try:
             face = _face(row, row.get("face") or name, size_of.get(image))
             if boxless[image] > 1 and not _has_box(row):  # their poses could be swapped
-                raise InputError("no box, like another face of this image: which is which?")
+                raise InputError("no box, like another face of this image; give both theirs")
             entries.append(face)
         except InputError as error:
             entries.append(Skipped(image or path.name, f"row {number}: {error}"))

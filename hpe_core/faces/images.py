@@ -22,7 +22,9 @@ from hpe_core.common.files import regular_size
 
 MAX_PIXELS = 80_000_000  # below the 89 megapixels at which PIL itself begins to warn
 MAX_IMAGE_BYTES = 1_000_000_000  # per file; MAX_PIXELS take at most 640 MB
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+# Pillow's names. It decodes more, among them formats that run programs or have no magic number.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM")
+_HEIF = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")  # after 4 bytes of size
 # The last bytes of a complete file.
 END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
@@ -30,10 +32,10 @@ END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 def read_image(path: Path) -> NDArray[np.uint8]:
     """The whole image as H x W x 3 uint8, RGB.
 
-    Grey becomes three equal channels, CMYK is converted, transparency is dropped (the colours below
-    it are kept), and of 16 bits per channel the upper 8 are kept. Raises UnreadableImageError for a
-    file that is missing, no image, larger than MAX_PIXELS or MAX_IMAGE_BYTES, cut off or visibly
-    damaged.
+    Of an animation the first frame (`frame_count`). Grey becomes three equal channels, CMYK is
+    converted, transparency is dropped (the colours below it are kept), and of 16 bits per channel
+    the upper 8 are kept. Raises UnreadableImageError for a file that is missing, no image, larger
+    than MAX_PIXELS or MAX_IMAGE_BYTES, cut off or visibly damaged.
     """
     with _open(path) as image:
         return rgb_pixels(image)
@@ -43,6 +45,18 @@ def read_upright(path: Path) -> NDArray[np.uint8]:
     """`read_image` with the EXIF orientation applied, for photographs of users."""
     with _open(path) as image:
         return rgb_pixels(ImageOps.exif_transpose(image))
+
+
+def frame_count(path: Path) -> int:
+    """How many frames an image has, above 1 for an animation; 0 for a file that is no image.
+
+    The second picture of many cameras' JPEG files, such as a preview, is no frame.
+    """
+    try:
+        with _open(path) as image:
+            return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    except UnreadableImageError:
+        return 0
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -98,7 +112,9 @@ def _open(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:  # PIL also raises it, above its own limit
         raise UnreadableImageError(path, f"too large: {_first_line(error)}") from None
     except UnidentifiedImageError:
-        reason = f"no {', '.join(FORMATS)} image, or a damaged header"
+        reason = f"no image, or a damaged one: expected {', '.join(FORMATS)}"
+        if _begins_with(path, 4, _HEIF):
+            reason = "a HEIC image, which Pillow does not decode; convert it to JPEG"
         raise UnreadableImageError(path, reason) from None
     except Exception as error:  # its decoders raise SyntaxError, IndexError and others
         raise UnreadableImageError(path, f"damaged or cut off: {_first_line(error)}") from error
@@ -117,6 +133,11 @@ def _ends_with(path: Path, marker: bytes) -> bool:
     with path.open("rb") as file:
         file.seek(-len(marker), io.SEEK_END)
         return file.read() == marker
+
+
+def _begins_with(path: Path, skipped: int, markers: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file:
+        return file.read(64)[skipped:].startswith(markers)
 
 
 def _first_line(error: Exception) -> str:

@@ -35,7 +35,8 @@ def convert_words(words: list[str], source: Convention, target: Convention) -> l
     try:
         values = _floats(words)
     except InputError as error:
-        hint = " A file? Use `< FILE`." if any(Path(word).is_file() for word in words) else ""
+        is_file = any(Path(word).is_file() for word in words)
+        hint = " If that is a file, use `< FILE`." if is_file else ""
         raise typer.BadParameter(f"{error}; {expected}.{hint}") from None
     if len(values) != len(source.columns):
         raise typer.BadParameter(f"{len(values)} numbers; {expected}.")

@@ -4,6 +4,7 @@ OpenCV's FFmpeg decodes and encodes videos. Its own log is off: our errors name 
 """
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from hpe_core.common.errors import InputError, UnreadableFileError
-from hpe_core.common.files import atomic, regular_size
+from hpe_core.common.files import atomic, printable, regular_size
 from hpe_core.crops.window import Pixels
-from hpe_core.faces.images import read_upright
+from hpe_core.faces.images import frame_count, read_upright
+from hpe_core.inference.paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from hpe_core.work.prefetch import read_ahead
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when it opens the first video
@@ -28,7 +30,8 @@ Complain = Callable[[InputError], None]
 
 _IMAGES_AHEAD = 4  # images prefetched: 1 GB, if all have the largest size that is read
 _FPS = 25.0  # of a video or camera that does not report its own
-_WHOLE = 0.9  # of the frames that a header announces, which is often an estimate
+_WHOLE = 0.9  # of the frames or the time that a header announces, which is often an estimate
+_MAX_TICKS = 65_535  # in a second of an .mp4's mp4v stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,22 @@ class Frame:
     time_s: float = 0.0
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is read as a video: no image, and so named, or OpenCV can open it."""
+    ending = path.suffix.lower()
+    if ending in IMAGE_SUFFIXES or not path.is_file():
+        return ending in VIDEO_SUFFIXES
+    if frame_count(path):
+        return False
+    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    return ending in VIDEO_SUFFIXES or capture.isOpened()
+
+
 def read_images(paths: Iterable[Path], complain: Complain) -> Iterator[Frame]:
-    """The readable images, in order, upright. Calls `complain` for each of the others."""
+    """The readable images, in order, upright; of animations the first frame.
+
+    Calls `complain` for each of the others.
+    """
 
     def read(path: Path) -> Pixels | InputError:
         try:
@@ -60,7 +77,11 @@ def read_images(paths: Iterable[Path], complain: Complain) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class Video:
-    """An open video or camera. count: frames that the header announces, 0 if unknown."""
+    """An open video or camera, its first frame grabbed.
+
+    count: frames that the header announces, 0 if unknown; containers without an index, such as mkv
+    and webm, announce time · fps, more than there are where the rate varies.
+    """
 
     source: Path
     fps: float
@@ -70,8 +91,9 @@ class Video:
 
     def frames(self, complain: Complain) -> Iterator[Frame]:
         """All frames; can be called once. Calls `complain` for a file that is cut off."""
-        began, index = time.monotonic(), 0
-        while (found := self._capture.read())[0]:
+        began, index, time_s = time.monotonic(), 0, 0.0
+        grabbed = True
+        while grabbed and (found := self._capture.retrieve())[0]:
             # not every container has timestamps
             time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or index / self.fps
             if self.live:
@@ -79,27 +101,33 @@ class Video:
             pixels = cv2.cvtColor(found[1], cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
             yield Frame(self.source, pixels, index, time_s)
             index += 1
+            grabbed = self._capture.grab()
         self._capture.release()
-        if index < _WHOLE * self.count:
+        if index < _WHOLE * self.count and time_s < _WHOLE * self.count / self.fps:
             reason = f"damaged or cut off: {index} of {self.count} frames can be read"
             complain(UnreadableFileError(self.source, reason))
 
 
 def open_video(path: Path) -> Video:
-    """Raises UnreadableFileError for a file that is missing or no video."""
+    """Raises UnreadableFileError for a file that is missing, no video, or without a frame."""
     regular_size(path)
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise UnreadableFileError(path, "no video that OpenCV's FFmpeg can read")
     count = int(max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    if not capture.grab():
+        codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
+        advice = "if other players show it, convert it to H.264"
+        reason = f"none of its {count} frames can be decoded (codec {codec}); {advice}"
+        raise UnreadableFileError(path, printable(reason))
     return Video(path, capture.get(cv2.CAP_PROP_FPS) or _FPS, count, capture)
 
 
 def open_camera(number: int) -> Video:
     """The camera of this number, from 0. Raises InputError where there is none."""
     capture = cv2.VideoCapture(number)
-    if not capture.isOpened():
-        raise InputError(f"camera {number}: OpenCV cannot open it; is it missing, or in use?")
+    if not capture.isOpened() or not capture.grab():
+        raise InputError(f"camera {number}: OpenCV gets no picture: it is missing, or in use")
     fps = capture.get(cv2.CAP_PROP_FPS)
     return Video(Path(f"camera{number}"), fps if fps > 0 else _FPS, 0, capture, live=True)
 
@@ -110,14 +138,26 @@ def write_png(image_rgb: Pixels, path: Path) -> None:
         Image.fromarray(image_rgb).save(temporary, format="PNG")
 
 
+def writable_fps(fps: float) -> float:
+    """The rate nearest to fps that an mp4v stream can express, as OpenCV writes it.
+
+    OpenCV takes the fewest decimals that are within 0.001 of the rate, and so many ticks a second.
+    """
+    scale = 1
+    while abs(round(fps * scale) / scale - fps) > 0.001 and fps * scale * 10 <= _MAX_TICKS:
+        scale *= 10
+    return min(round(fps * scale), _MAX_TICKS) / scale
+
+
 @contextmanager
 def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
     """A function that appends a frame (H x W x 3 uint8, RGB; all of one size) to an .mp4 (mp4v).
 
     The file is written whole or not at all. The codec needs even sides and drops an odd row or
-    column. OpenCV reports no failed write, so the frames of the file are counted: raises InputError
-    where some are missing.
+    column; fps is rounded to what it can express. OpenCV reports no failed write, so the frames of
+    the file are counted: raises InputError where some are missing, or where OpenCV takes none.
     """
+    rate = writable_fps(fps)
     with atomic(path) as temporary:
         inner = temporary.with_suffix(".mp4")  # OpenCV chooses the container by the suffix
         writer, written = cv2.VideoWriter(), 0
@@ -127,7 +167,9 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
             height, width = frame_rgb.shape[:2]
             if not written:
                 mp4v = cv2.VideoWriter.fourcc(*"mp4v")
-                writer.open(str(inner), cv2.CAP_FFMPEG, mp4v, fps, (width, height))
+                if not writer.open(str(inner), cv2.CAP_FFMPEG, mp4v, rate, (width, height)):
+                    what = f"{width} x {height} pixels at {rate:g} frames/s"
+                    raise InputError(f"{path}: OpenCV writes no .mp4 of {what}")
             writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
             written += 1
 
@@ -138,7 +180,9 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
             if not written:
                 raise InputError(f"{path}: not written: it would have no frames")
             if found != written:
-                raise InputError(f"{path}: {found:.0f} of {written} frames written: a full disk?")
+                free_mb = shutil.disk_usage(path.parent).free // 10**6
+                count = f"{found:.0f} of {written} frames written"
+                raise InputError(f"{path}: {count}; {free_mb} MB are free on that disk")
             inner.replace(temporary)
         finally:
             writer.release()

@@ -1,6 +1,7 @@
 """The paths on a command line: images and videos to read, drawings of them, and --out."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import typer
 from hpe_core.common.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
+    | {".ogv", ".ts", ".webm", ".wmv"}
+)
 TABLE_SUFFIXES = (".csv", ".json", ".parquet")
 
 
@@ -18,27 +22,44 @@ class MediaFiles:
     """What a command line names.
 
     names: each file, and each image in a folder → its name, or its path below the folder.
-    empty: folders without an image. videos: how many videos in folders were ignored.
+    empty: folders without an image. ignored: other files in folders, by their ending.
     """
 
     names: dict[Path, Path] = field(default_factory=dict)
     empty: list[Path] = field(default_factory=list)
-    videos: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def note(self) -> str:
+        """One line of what was ignored, the most frequent ending first; empty if nothing was."""
+        counts = [
+            f"{count} {ending}{' (videos: name each itself)' if ending in VIDEO_SUFFIXES else ''}"
+            for ending, count in self.ignored.most_common()
+        ]
+        return f"ignored in folders: {', '.join(counts)}" if counts else ""
 
 
-def find_media(paths: list[Path], recursive: bool) -> MediaFiles:
-    """Files as named, also missing ones; of folders the images, sorted, no hidden ones."""
+def find_media(paths: list[Path], recursive: bool, is_image: Callable[[Path], bool]) -> MediaFiles:
+    """Files as named, also missing ones; of folders the images, sorted, no hidden ones.
+
+    is_image: decides by their content of files whose endings do not say it.
+    """
     media = MediaFiles()
     for path in paths:
         if not path.is_dir():
             media.names[path] = Path(path.name)
             continue
         there = sorted(path.rglob("*") if recursive else path.iterdir())
-        there = [one for one in there if not one.name.startswith(".")]
-        images = [one for one in there if one.suffix.lower() in IMAGE_SUFFIXES]
+        there = [one for one in there if not one.name.startswith(".") and not one.is_dir()]
+        named, others = [], []
+        for one in there:
+            (named if one.suffix.lower() in IMAGE_SUFFIXES else others).append(one)
+        unnamed = [one for one in others if is_image(one)]
+        images = sorted([*named, *unnamed])
         media.names |= {one: one.relative_to(path) for one in images}
         media.empty += [] if images else [path]
-        media.videos += sum(one.suffix.lower() in VIDEO_SUFFIXES for one in there)
+        left = set(others) - set(unnamed)
+        media.ignored.update(one.suffix.lower() or "without ending" for one in sorted(left))
     return media
 
 

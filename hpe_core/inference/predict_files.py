@@ -16,17 +16,19 @@ from hpe_core.common.errors import InputError
 from hpe_core.common.files import printable
 from hpe_core.common.geometry import ANGLES
 from hpe_core.crops.window import Pixels
+from hpe_core.faces.images import frame_count
 from hpe_core.inference.draw import draw_face
 from hpe_core.inference.media import (
     Frame,
     Video,
+    is_video,
     open_camera,
     open_video,
     read_images,
     video_writer,
     write_png,
 )
-from hpe_core.inference.paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaFiles, drawings_of
+from hpe_core.inference.paths import MediaFiles, drawings_of
 from hpe_core.inference.row_files import OutputRow
 from hpe_core.inference.tracking import Smoother, Tracker
 from hpe_core.predictor import FacePose, HeadPose
@@ -74,6 +76,9 @@ class ImageRun:
         disable = not self.drawings or None  # None: where stderr is no terminal
         for frame, faces in tqdm(found, total=len(self.drawings), unit="image", disable=disable):
             self.tally.count(faces)
+            if (count := frame_count(frame.source)) > 1:
+                said = f"note: {frame.source}: {count} frames, of which the first is read"
+                tqdm.write(printable(said), file=sys.stderr)
             numbers = range(1, len(faces) + 1)
             yield from _rows({"image": printable(str(frame.source))}, numbers, faces)
             if target := self.drawings[frame.source]:
@@ -142,7 +147,7 @@ def plan_run(
     images with an option of videos.
     """
     names = media.names
-    videos = [path for path in names if path.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [path for path in names if is_video(path)]
     every = DETECT_EVERY if detect_every is None else detect_every
     run: ImageRun | VideoRun
     if camera is not None:
@@ -161,9 +166,8 @@ def plan_run(
         raise typer.BadParameter(f"{option} is for videos; these are images.")
     else:
         run = ImageRun(drawings_of(names, folder, ".png"))
-    expected = ", ".join(sorted(IMAGE_SUFFIXES))
     for path in media.empty:
-        run.tally.complain(InputError(f"{path}: no image in this folder; expected {expected}"))
+        run.tally.complain(InputError(f"{path}: no image in this folder"))
     return run
 
 

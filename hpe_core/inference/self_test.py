@@ -103,7 +103,7 @@ def _find_face(head_pose: "HeadPose", image: Path | None) -> str:
 
     faces = head_pose.predict(image or TEST_FACE)
     if not faces:
-        raise InputError(f"none found in {image or TEST_FACE}; is it a face detector?")
+        raise InputError(f"none found in {image or TEST_FACE} by this detector")
     pose = "pitch {:.0f}°, yaw {:.0f}°, roll {:.0f}°".format(*faces[0].pyr_deg)
     if image:
         return f"{len(faces)} found in {image}, the surest with {pose}"

@@ -33,7 +33,7 @@ class NonFiniteLossError(InputError):
     """Training diverged, or a face spoils it. `rows`: the faces' rows in the crops."""
 
     def __init__(self, loss: float, rows: list[int]) -> None:
-        super().__init__(f"the loss is {loss}, not finite: is the learning rate too high?")
+        super().__init__(f"the loss is {loss}, not finite; try a lower learning rate")
         self.rows = rows
 
 

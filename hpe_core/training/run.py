@@ -77,7 +77,8 @@ def train(
         # Its end may be noticed only later: torch would raise an error of its own, wherever we are.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise ChildProcessError(
-            f"{crops.path}: a process that prepares training views has died; out of memory?"
+            f"{crops.path}: a process that prepares training views has died; if memory ran out, "
+            "lower compute.workers"
         ) from error
     if fabric.is_global_zero:
         write_csv(pd.DataFrame(epochs), history)

@@ -110,7 +110,7 @@ def all_files_one_folder_too_deep(folder: Path) -> None:
         (folder / part).rename(folder / "300W_LP" / part)
 
 
-@error("none of 4 faces can be read as 300W_LP", "AFW/AFW_1_1_0.jpg: no JPEG")
+@error("none of 4 faces can be read as 300W_LP", "AFW/AFW_1_1_0.jpg: no image")
 def every_image_is_empty(folder: Path) -> None:
     for path in folder.glob("AFW*/*.jpg"):
         path.write_bytes(b"")
