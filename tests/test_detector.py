@@ -141,7 +141,10 @@ def test_decode_against_the_slow_one(layout, classes, min_score):
         pytest.param((1, 5, 8400), (640, 640), "anchor-free", id="anchor-free-face"),
         pytest.param((1, 84, 8400), (640, 640), "anchor-free", id="anchor-free-coco"),
         pytest.param((8, 5, 1260), (192, 320), "anchor-free", id="not-square"),
-        pytest.param((1, 300, 6), (640, 640), None, id="with-nms"),
+        pytest.param((1, 25200, 16), (640, 640), "original", id="yolo5face"),
+        pytest.param((1, 20, 8400), (640, 640), "anchor-free", id="yolov8-face"),
+        pytest.param((1, 300, 6), (640, 640), "end-to-end", id="with-nms"),
+        pytest.param((1, 300, 7), (640, 640), None, id="with-nms-and-the-image's-number"),
         pytest.param((1, 3, 80, 80, 6), (640, 640), None, id="without-detection-layer"),
         pytest.param((1, 25200, 6), (320, 320), None, id="another-input-size"),
         pytest.param((1, 8400, 5), (640, 640), None, id="transposed"),
@@ -155,9 +158,50 @@ def test_layout(shape, size_hw, expected):
             layout_of(shape, size_hw, "x.onnx")
 
 
+SEEN = [280, 281, 1, 360, 282, 0.5, 320, 310, 1, 290, 350, 1, 352, 351, 0]  # and whether visible
+MARKS = [280, 281, 360, 282, 320, 310, 290, 350, 352, 351]  # x, y of five landmarks, pixels
+
+
+@pytest.mark.parametrize(
+    ("layout", "rows", "expected"),
+    [
+        pytest.param(
+            "original", [[320, 300, 200, 220, 0.9, *MARKS, 0.5]], [220, 190, 420, 410, 0.45],
+            id="yolo5face",
+        ),
+        pytest.param(
+            "anchor-free", [[320, 300, 200, 220, 0.9, *MARKS]], [220, 190, 420, 410, 0.9],
+            id="score and five points",
+        ),
+        pytest.param(
+            "anchor-free",
+            [[320, 300, 200, 220, 0.8, *SEEN]],
+            [220, 190, 420, 410, 0.8], id="yolov8-face, points that say whether they are seen",
+        ),
+        pytest.param(
+            "end-to-end", [[220, 190, 420, 410, 0.7, 3]], [220, 190, 420, 410, 0.7], id="after nms"
+        ),
+    ],
+)  # fmt: skip
+def test_landmarks_and_suppressed_detections_are_read_by_their_meaning(layout, rows, expected):
+    output = np.zeros((84, len(rows[0])), np.float32)
+    output[7] = rows[0]
+    output = output.T.copy() if layout == "anchor-free" else output
+    bbox_xyxy, score = boxes_and_scores(output, layout, 0.3)
+    np.testing.assert_allclose(np.column_stack([bbox_xyxy, score]), [expected], rtol=1e-6)
+    assert boxes_and_scores(output, layout, 0.91)[1].size == 0
+
+
+def test_eleven_classes_are_no_landmarks():
+    """The same number of columns; only the values tell."""
+    rows = np.zeros((84, 16), np.float32)
+    rows[7] = [320, 300, 200, 220, 0.9, *np.linspace(0, 1, 11)[::-1]]
+    assert boxes_and_scores(rows, "original", 0.3)[1] == pytest.approx([0.9])
+
+
 def test_scores_that_are_none_are_refused():
-    rows = np.zeros((GRID_64, 16), np.float32)
-    rows[5, 7] = 41.0  # a landmark's coordinate where a class score is expected
+    rows = np.zeros((GRID_64, 17), np.float32)
+    rows[5, 7] = 41.0
     with pytest.raises(InputError, match=r"face\.onnx.*\[0, 41\]"):
         boxes_and_scores(rows, "original", 0.3, "face.onnx")
 

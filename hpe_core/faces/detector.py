@@ -1,7 +1,8 @@
 """Faces in images, found by any YOLOv5 export through ONNX Runtime.
 
 Users train their own detectors. This module runs the exports of both generations of YOLOv5 (see
-`layout_of`) without the packages that trained them.
+`layout_of`) without the packages that trained them. Public face detectors made from them may also
+find landmarks.
 """
 
 import os
@@ -21,12 +22,19 @@ from hpe_core.common.geometry import Array
 from hpe_core.faces.boxes import centred_inside, iou, scale, square
 from hpe_core.faces.settings import BoxRules
 
-OutputLayout = Literal["original", "anchor-free"]
+OutputLayout = Literal["original", "anchor-free", "end-to-end"]
 
 MAX_SIDE = 8192  # largest input side and batch; an export with more is damaged
 GREY = 114  # what YOLOv5 pads with in training
 NEAR_PX, _NEIGHBOURHOOD = 128, 2.0  # of detect_near: a face is about 64 px
 BATCH = 8  # images per pass if the export leaves it open: bounds the memory, changes no box
+_MAX_DETECTIONS = 1000  # of an "end-to-end" export; usual are 100 and 300
+# Layout and number of columns → which of those after the box are scores, the others landmarks.
+_BESIDE_LANDMARKS = {
+    ("original", 16): [0, 11],
+    ("anchor-free", 15): [0],
+    ("anchor-free", 20): [0],
+}
 STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))  # of the P5, P6 and P2 variants
 
 
@@ -181,12 +189,14 @@ class Detector:
 
 
 def layout_of(shape: Sequence[int], size_hw: tuple[int, ...], name: str) -> OutputLayout:
-    """Which generation of YOLOv5 an output comes from, by its shape and the network's input size.
+    """Which kind of YOLO an output comes from, by its shape and the network's input size.
 
     With G grid cells (input 640: 80² + 40² + 20² = 8,400):
     "original":    (batch, a·G, 5 + classes), a anchors per cell (3 as published, 9 at most);
-    "anchor-free": (batch, 4 + classes, G).
-    Raises InputError naming the shapes found and expected.
+    "anchor-free": (batch, 4 + classes, G);
+    "end-to-end":  (batch, N, 6), N detections after non-maximum suppression.
+    The first two may have landmarks (`boxes_and_scores`). Raises InputError naming the shapes found
+    and expected.
     """
     grids = [sum((size_hw[0] // s) * (size_hw[1] // s) for s in strides) for strides in STRIDES]
     if len(shape) == 3:
@@ -194,10 +204,12 @@ def layout_of(shape: Sequence[int], size_hw: tuple[int, ...], name: str) -> Outp
             return "anchor-free"
         if shape[2] >= 6 and any(shape[1] in range(grid, 10 * grid, grid) for grid in grids):
             return "original"
+        if shape[2] == 6 and shape[1] <= _MAX_DETECTIONS:
+            return "end-to-end"
     raise InputError(
         f"{name}: for an input of {size_hw[0]}x{size_hw[1]} expected an output (batch, "
-        f"{3 * grids[0]}, 5 + classes) or (batch, 4 + classes, {grids[0]}), found {tuple(shape)}; "
-        "export the network with its detection layer and without non-maximum suppression"
+        f"{3 * grids[0]}, 5 + classes), (batch, 4 + classes, {grids[0]}) or (batch, at most "
+        f"{_MAX_DETECTIONS}, 6), found {tuple(shape)}; export the network with its detection layer"
     )
 
 
@@ -207,21 +219,34 @@ def boxes_and_scores(
     """One image's network output → its boxes (N x 4, network px, xyxy) and scores (N), unordered.
 
     output: rows x columns as `layout_of` describes; a box is cx, cy, w, h in network pixels.
-    "original": score = objectness · best class; "anchor-free": score = best class. Keeps
-    score ≥ min_score. Raises InputError for scores outside [0; 1]: another kind of network, for
-    example one that also finds landmarks.
+    "original": score = objectness · best class; "anchor-free": score = best class; "end-to-end":
+    x1, y1, x2, y2, score, class. Keeps score ≥ min_score.
+
+    Five landmarks are passed over, which their values, pixels, tell from classes: "original" cx,
+    cy, w, h, objectness, 5 x (x, y), class, as YOLO5Face's; "anchor-free" cx, cy, w, h, score, 5 x
+    (x, y) or 5 x (x, y, visible), as YOLOv8-face's. Raises InputError for other scores outside
+    [0; 1]: another kind of network.
     """
-    rows = output if layout == "original" else output.T
-    probs = rows[:, 4:]
-    if probs.size and not (probs.min() >= -1e-3 and probs.max() <= 1 + 1e-3):
+    rows = output.T if layout == "anchor-free" else output
+    probs = rows[:, 4:5] if layout == "end-to-end" else rows[:, 4:]
+    if not _in_unit_range(probs):
+        probs = probs[:, _BESIDE_LANDMARKS.get((layout, rows.shape[1]), slice(None))]
+    if not _in_unit_range(probs):
         raise InputError(
-            f"{name}: expected scores in [0, 1], found [{probs.min():.3g}, {probs.max():.3g}]; "
-            "a YOLOv5 export ends in boxes and class scores only"
+            f"{name}: expected scores in [0, 1], found [{probs.min():.3g}, {probs.max():.3g}] "
+            f"beside boxes, in {rows.shape[1]} columns"
         )
     score = probs[:, 0] * probs[:, 1:].max(1) if layout == "original" else probs.max(1)
     kept = score >= min_score
-    centre, half = rows[kept, :2].astype(np.float64), rows[kept, 2:4].astype(np.float64) / 2
-    return np.concatenate([centre - half, centre + half], axis=1), score[kept].astype(np.float64)
+    first, second = rows[kept, :2].astype(np.float64), rows[kept, 2:4].astype(np.float64)
+    if layout == "end-to-end":
+        return np.concatenate([first, second], axis=1), score[kept].astype(np.float64)
+    corners = np.concatenate([first - second / 2, first + second / 2], axis=1)
+    return corners, score[kept].astype(np.float64)
+
+
+def _in_unit_range(probs: NDArray[np.float32]) -> bool:
+    return not probs.size or bool(probs.min() >= -1e-3 and probs.max() <= 1 + 1e-3)
 
 
 def non_maximum_suppression(bbox_xyxy: Array, score: Array, max_iou: float) -> NDArray[np.int64]:
