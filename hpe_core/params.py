@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpe_core.common.errors import InputError
+from hpe_core.common.geometry import THETA_DEG
 from hpe_core.common.settings import Name, read_yaml, section_of
 from hpe_core.corpora.settings import Data, Dataset, Filter, Imported, Leaks, Protocol, Test
 from hpe_core.crops.settings import CropFormat, CropSettings
@@ -72,6 +73,8 @@ def validate_file(path: Path) -> CropFormat:
             raise InputError(f"{path}: {where} is {name!r}; expected one of {sorted(known)}")
     for name, test in loaded["tests"].items():
         _check_apart(path, name, test, protocols[test.protocol])
+    _check_range(path, loaded)
+    _check_quotable(path, loaded)
     return _with_margin(path, loaded)
 
 
@@ -88,6 +91,31 @@ def _check_apart(path: Path, name: str, test: Test, protocol: Protocol) -> None:
             f"tests.{name} contains: expected a column of both `where`s without a common value, "
             f"found {common or 'no column in both'}"
         )
+
+
+def _check_range(path: Path, loaded: dict[str, Any]) -> None:
+    """Every label that is kept lies in a bin: beyond, it would be taken for the last one's."""
+    found = loaded["filter"].max_angle_deg
+    if found > THETA_DEG:
+        raise InputError(
+            f"{path}: filter.max_angle_deg is {found:g}, but the bins of base.bins_deg end at "
+            f"±{THETA_DEG:g}°; expected at most that"
+        )
+
+
+def _check_quotable(path: Path, loaded: dict[str, Any]) -> None:
+    """dvc.yaml puts these paths between double quotes, within which a shell reads a few signs."""
+    paths = {
+        "data.root": loaded["data"].root,
+        "boxes.path": loaded["boxes"].path,
+        "base.weights": loaded["base"].weights,
+        "distill.weights": loaded["distill"].weights,
+        **{f"imported.{name}.file": each.file for name, each in loaded["imported"].items()},
+    }
+    for name, text in paths.items():
+        if found := sorted(set(text) & set('"$`\\\n')):
+            signs = " ".join(map(repr, found))
+            raise InputError(f"{path}: {name} is {text!r}; expected a path without {signs}")
 
 
 def _with_margin(path: Path, loaded: dict[str, Any]) -> CropFormat:

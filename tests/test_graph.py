@@ -28,6 +28,18 @@ def paths(entries: list[Any]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
+PATH_SETTINGS = ("data.root", "boxes.path", "base.weights", "distill.weights", "item.file")
+
+
+@pytest.mark.parametrize(("name", "stage"), STAGES)
+def test_paths_of_users_are_quoted(name, stage):
+    """A space in one would end an argument. (Keys are names, without spaces.)"""
+    for setting in PATH_SETTINGS:
+        for found in re.finditer(re.escape(f"${{{setting}}}") + r"\S*", stage["cmd"]):
+            before, word = stage["cmd"][found.start() - 1], found[0]
+            assert before == '"' and word.endswith('"'), f"{name}: {before}{word}"
+
+
 def written(stage: dict[str, Any]) -> list[str]:
     return paths([*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])])
 
@@ -100,7 +112,7 @@ def test_every_path_stands_on_the_command_line(name, stage):
     """Itself, or, of what is below metrics/, its folder."""
     data_deps = {path for path in paths(stage["deps"]) if not is_code(path)}
     expected = (data_deps - WAITED_FOR) | set(written(stage))
-    arguments = set(re.findall(r"(?:\$\{[^}]+\}|[^\s$])+", stage["cmd"]))
+    arguments = set(re.findall(r"(?:\$\{[^}]+\}|[^\s$\"])+", stage["cmd"]))
     on_line = {word for word in arguments if "/" in word or word.startswith("${")}
     on_line |= arguments & {"metrics"}
     on_line -= {"data/work", *HASHED.get(name, ())}  # unfinished work: of no weight for results

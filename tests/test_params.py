@@ -189,6 +189,22 @@ def test_a_given_margin_that_is_too_small_names_what_needs_more(tmp_path, settin
         validate_file(path)
 
 
+@pytest.mark.parametrize("degrees", [99.5, 120.0, 180.0])
+def test_labels_beyond_the_bins_are_refused(tmp_path, degrees):
+    path = changed(tmp_path, "filter.max_angle_deg", degrees)
+    with pytest.raises(InputError, match=r"filter.max_angle_deg is .* bins of base.bins_deg .*99"):
+        validate_file(path)
+    validate_file(changed(tmp_path, "filter.max_angle_deg", 99.0))
+
+
+@pytest.mark.parametrize("key", ["data.root", "boxes.path", "base.weights", "distill.weights"])
+@pytest.mark.parametrize("sign", ['"', "$", "`", "\\", "\n"])
+def test_a_path_that_a_shell_would_change_is_refused(tmp_path, key, sign):
+    with pytest.raises(InputError, match=f"{key} is .*expected a path without"):
+        validate_file(changed(tmp_path, key, f"a{sign}b"))
+    validate_file(changed(tmp_path, key, "my corpora/it's (2), & more; *"))
+
+
 def test_check_writes_how_crops_are_made(tmp_path):
     checked, crop_format = tmp_path / "checked", tmp_path / "crops/format.json"
     check.main(params=ROOT / "params.yaml", checked=checked, crop_format=crop_format)

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from forks import start_ranks
-from tiny_project import ROOT, render, tiny_params
+from tiny_project import CORPORA, ROOT, render, tiny_params
 from typer.testing import CliRunner
 
 from hpe_core.cli.app import app
@@ -77,7 +77,7 @@ FACTORS, MEASURED = "metrics/protocols/p2/calibration.csv", "metrics/tests/p2-AF
 def corpora(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("corpora")
     render(folder)
-    return folder / "corpora"
+    return folder / CORPORA
 
 
 def student_files(root: Path, name: str) -> StudentFiles:

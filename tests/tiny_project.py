@@ -29,13 +29,16 @@ ENVIRONMENT = {
 ENVIRONMENT.pop("NO_ALBUMENTATIONS_UPDATE", None)  # the Makefile's: a plain `dvc repro` has it not
 
 
+CORPORA = "my corpora"  # with a space, as people's folders have them
+
+
 def render(folder: Path) -> None:
-    """AFLW and AFLW2000 below `folder`/corpora."""
+    """AFLW and AFLW2000 below `folder`/CORPORA."""
     params = folder / "demo.yaml"
     params.write_text(yaml.safe_dump(DEMO))
     for module, name in ((render_aflw, "AFLW"), (render_aflw2000, "AFLW2000")):
         planted = folder / f"planted-{name}.csv"
-        module.main(params=params, out=folder / "corpora" / name, planted=planted, workers=1)
+        module.main(params=params, out=folder / CORPORA / name, planted=planted, workers=1)
 
 
 def tiny_params(corpora: Path) -> dict[str, Any]:
@@ -78,7 +81,7 @@ def checkout(folder: Path) -> Path:
     root.mkdir()
     call(root, "git", "init", "-q")
     call(root, "dvc", "init", "-q")
-    copy_project(root, folder / "corpora")
+    copy_project(root, folder / CORPORA)
     call(root, "git", "add", "-A")
     call(root, "git", "commit", "-qm", "start")
     return root
