@@ -84,6 +84,11 @@ class HeadPose:
         network: str | PathLike[str] | None = None,
         detector: str | PathLike[str] | None = None,
         device: str = "cpu",
+        *,
+        score: float | None = None,
+        input_px: int | None = None,
+        border: float = 0.0,
+        tiles: int = 1,
     ) -> "HeadPose":
         """network: an .onnx of `hpe export`, or a .safetensors of this pipeline, which needs torch.
 
@@ -93,6 +98,11 @@ class HeadPose:
         boxes.
         device: of a .safetensors, a torch device. Raises InputError for a file that is missing,
         damaged, or does not say how its faces were cut, and for a device that is not there.
+
+        How the detector searches: score, the least of a face, and input_px, the side of its input,
+        are those of the network's training if None; border, a replicated margin as a share of the
+        image's longer side, suits images that a face fills; tiles: `Detector`. A training's border
+        is not taken over: it was meant for its images.
         """
         path = network_path(network)
         if path.suffix == ".pth":
@@ -102,7 +112,22 @@ class HeadPose:
             detector = find_detector(path, opened.boxes.path)
         if detector is None or not opened.boxes:
             return cls(opened, None)
-        return cls(opened, Detector.by(opened.boxes, Path(detector)))
+        rules = opened.boxes
+        search = Detector(
+            Path(detector),
+            input_px=input_px or rules.input_px,
+            score=rules.score if score is None else score,
+            nms_iou=rules.nms_iou,
+            border=border,
+            tiles=tiles,
+        )
+        if input_px and search.size_hw != (input_px, input_px):
+            height, width = search.size_hw
+            raise InputError(
+                f"{detector}: its export fixes the input at {width} x {height} pixels, found "
+                f"input_px {input_px}"
+            )
+        return cls(opened, search)
 
     def predict(self, image: AnyImage, bbox_xyxy: ArrayLike | None = None) -> list[FacePose]:
         """The faces of one image by falling score.

@@ -73,6 +73,19 @@ def test_faces_are_found_shaped_and_read(place, image):
     assert np.abs(first.pyr_deg - second.pyr_deg).max() > 1e-3
 
 
+def test_how_the_detector_searches_is_the_users_and_no_border_is_taken_over(place):
+    """The training's border was meant for the training's images."""
+    detector = HeadPose.load(place(border=0.5)).detector
+    assert (detector.border, detector.score, detector.tiles) == (0.0, 0.3, 1)
+    chosen = HeadPose.load(place(), score=0.85, border=0.25, tiles=3).detector
+    assert (chosen.border, chosen.score, chosen.tiles) == (0.25, 0.85, 3)
+    with pytest.raises(InputError, match=r"fixes the input at 64 x 64 pixels, found input_px 96"):
+        HeadPose.load(place(), input_px=96)
+    assert HeadPose.load(place(), input_px=64).detector.size_hw == (64, 64)
+    assert HeadPose.load(input_px=640).detector.size_hw == (640, 640)
+    assert HeadPose.load().detector.size_hw == (320, 320)
+
+
 def test_the_margin_of_the_trainings_crops_is_not_cut(place, image):
     plain = poses(HeadPose.load(place()).predict(image))
     with_margin = HeadPose.load(place(crop={**CROP, "margin": 4}))

@@ -21,6 +21,31 @@ def predict(
     network: NetworkOption = None,
     detector: DetectorOption = None,
     device: DeviceOption = "cpu",
+    score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least score of a face.  [default: that of the training]"),
+    ] = None,
+    input_px: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            max=8192,
+            help="Side of the detector's input, a multiple of 32; more pixels find smaller faces.  "
+            "[default: that of the training]",
+        ),
+    ] = None,
+    border: Annotated[
+        float,
+        typer.Option(
+            min=0, max=2, help="Margin for images that a face fills, in shares of the longer side."
+        ),
+    ] = 0.0,
+    tiles: Annotated[
+        int,
+        typer.Option(
+            min=1, max=16, help="Search N x N overlapping parts, too: faces in a large crowd."
+        ),
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the table to this file, or into this folder.  [default: stdout]"),
@@ -68,6 +93,8 @@ def predict(
         raise typer.BadParameter("give PATHs or --camera, and not both.")
     if smooth is not None and not smooth > 0:
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
+    if input_px is not None and input_px % 32:
+        raise typer.BadParameter(f"--input-px is {input_px}; expected a multiple of 32.")
     if draw and any(path.is_file() for path in (draw, *draw.parents)):
         raise typer.BadParameter(f"--draw is {draw}, a file; expected a folder.")
     given = form
@@ -89,7 +116,9 @@ def predict(
     media = find_media(paths or [], recursive, lambda path: frame_count(path) > 0)
     run = plan_run(media, camera, draw, smooth, detect_every)
     opened = network_path(network)
-    head_pose = HeadPose.load(opened, detector, device)
+    head_pose = HeadPose.load(
+        opened, detector, device, score=score, input_px=input_px, border=border, tiles=tiles
+    )
     if out is not None:
         found_by = [head_pose.detector.path] if head_pose.detector else []
         check_no_input(out, [*media.names, opened, *found_by])

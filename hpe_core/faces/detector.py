@@ -21,6 +21,7 @@ from hpe_core.common.files import check_sha256_beside
 from hpe_core.common.geometry import Array
 from hpe_core.faces.boxes import centred_inside, iou, scale, square
 from hpe_core.faces.settings import BoxRules
+from hpe_core.faces.tiling import tile_regions, whole_in
 
 OutputLayout = Literal["original", "anchor-free", "end-to-end"]
 
@@ -81,15 +82,23 @@ class Detector:
     border: replicated margin around every image, as a fraction of its longer side. 0 suits whole
         photographs; a border helps with faces that fill their image (with 0.5, 91 of 91 tight AFLW
         crops are found instead of 87).
+    tiles: images are searched as a whole and in tiles x tiles overlapping parts; 1: as a whole.
 
     Raises InputError if the file is missing, is no such network, or does not have the sha256 stated
     beside it (`files.check_sha256_beside`).
     """
 
     def __init__(
-        self, path: Path, *, input_px: int, score: float, nms_iou: float, border: float = 0.0
+        self,
+        path: Path,
+        *,
+        input_px: int,
+        score: float,
+        nms_iou: float,
+        border: float = 0.0,
+        tiles: int = 1,
     ) -> None:
-        self.path = path
+        self.path, self.tiles = path, tiles
         self.score, self.nms_iou, self.border = score, nms_iou, border
         self._session = _open_session(path)
         inputs = self._session.get_inputs()
@@ -131,7 +140,23 @@ class Detector:
 
         A box may extend beyond the image by at most the border; its centre lies in the image.
         """
+        if self.tiles > 1:
+            return [self._detect_tiled(image) for image in images]
         return self.detect_prepared([self.prepare(image) for image in images])
+
+    def _detect_tiled(self, image: NDArray[np.uint8]) -> Detections:
+        size_wh = (image.shape[1], image.shape[0])
+        regions = tile_regions(size_wh, self.tiles)
+        seen = [self.prepare(image[y1:y2, x1:x2]) for x1, y1, x2, y2 in regions]
+        boxes, scores = [], []
+        for region, found in zip(regions, self.detect_prepared(seen), strict=True):
+            moved = found.bbox_xyxy + np.tile(region[:2], 2)
+            whole = whole_in(moved, region, size_wh)
+            boxes.append(moved[whole])
+            scores.append(found.score[whole])
+        bbox_xyxy, score = np.concatenate(boxes), np.concatenate(scores)
+        kept = non_maximum_suppression(bbox_xyxy, score, self.nms_iou)
+        return Detections(bbox_xyxy[kept], score[kept])
 
     def detect_near(self, image: NDArray[np.uint8], bbox_xyxy: Array) -> list[Detections]:
         """The faces in the neighbourhood of each box (N x 4 pixels) of an image, N detections.
