@@ -20,6 +20,7 @@ from hpe_core.cli.predict import predict
 from hpe_core.cli.weights import weights
 from hpe_core.common.errors import InputError
 
+_CLOSED = 141  # 128 + SIGPIPE, which Windows does not have
 EXTRA = "pip install 'hpe-offset-ensemble[pipeline]'"
 
 
@@ -67,7 +68,7 @@ def _sentence(error: TyperException) -> str:
 def _stdout_closed() -> None:
     """Exits as other programs do when a pipe such as `| head` closes their stdout."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's flush
-    sys.exit(128 + signal.SIGPIPE)
+    sys.exit(_CLOSED)
 
 
 def _end(message: str, code: int) -> None:

@@ -6,7 +6,6 @@ on: with other parameters, inputs, code or packages a stage starts afresh. Files
 atomically, and the folder is deleted once the output is written.
 """
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -132,6 +131,8 @@ def fingerprint(computed_from: Mapping[str, Any]) -> str:
 @contextmanager
 def _locked(path: Path, output: Path) -> Iterator[None]:
     """Holds a lock file, which the system releases however the process ends."""
+    import fcntl  # POSIX's: `hpe` imports this module elsewhere, too, but runs no stage
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         os.register_at_fork(after_in_child=file.close)  # loader processes may outlive a killed run
