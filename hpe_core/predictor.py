@@ -25,7 +25,7 @@ from hpe_core.faces.boxes import shaped
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.detector import Detections, Detector
 from hpe_core.faces.following import Follower
-from hpe_core.faces.images import read_upright, rgb_pixels
+from hpe_core.faces.images import read_upright, rgb_pixels, upright
 from hpe_core.runtime.network import OpenNetwork, open_network
 from hpe_core.weights.catalogue import network_path, shipped
 from hpe_core.work.prefetch import read_ahead
@@ -132,7 +132,7 @@ class HeadPose:
     def predict(self, image: AnyImage, bbox_xyxy: ArrayLike | None = None) -> list[FacePose]:
         """The faces of one image by falling score.
 
-        image: a path (its EXIF orientation is applied), a PIL image, or H x W x 3 uint8 RGB
+        image: a path or a PIL image (an EXIF orientation is applied), or H x W x 3 uint8 RGB
         (OpenCV's images are BGR: reverse the last axis). bbox_xyxy (N x 4, or 4 for one face):
         boxes in pixels, used unchanged and in this order, without a detector; their score is 1.
         Raises InputError for what is no image, and for a box outside the image.
@@ -232,7 +232,7 @@ def _pixels(image: AnyImage) -> Pixels:
         return read_upright(Path(image))
     if isinstance(image, Image.Image):
         try:
-            return rgb_pixels(image)
+            return rgb_pixels(upright(image))
         except ValueError as error:
             raise InputError(f"a PIL image of mode {image.mode}: {error}") from None
     if not isinstance(image, np.ndarray):

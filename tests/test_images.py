@@ -1,11 +1,13 @@
 """Images are read whole or refused, and a look at the header agrees with decoding."""
 
+import struct
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hpe_core.common.errors import InputError, UnreadableImageError
-from hpe_core.faces.images import MAX_PIXELS, check_image, read_image
+from hpe_core.faces.images import MAX_PIXELS, check_image, read_image, read_upright
 
 Y, X = np.mgrid[:40, :60]
 RGB = np.stack([4 * X, 4 * Y, 200 + 0 * X], -1).astype(np.uint8)
@@ -63,6 +65,53 @@ def test_orientation_tag_is_ignored(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     assert read_image(saved(tmp_path / "x.jpg", exif=exif)).shape == (40, 60, 3)
+
+
+def tagged(path, orientation: int, entry: tuple[int, int, int, bytes] | None = None):
+    """A JPEG of the test picture whose EXIF data has an orientation, and one more entry.
+
+    entry: its tag, type, count and value, which is stored behind both.
+    """
+    entries = [(0x0112, 3, 1, struct.pack("<HH", orientation, 0))]
+    if entry:
+        entries.append((*entry[:3], struct.pack("<I", 8 + 2 + 2 * 12 + 4)))
+    rows = b"".join(struct.pack("<HHI", *row[:3]) + row[3] for row in entries)
+    tiff = b"II*\0" + struct.pack("<IH", 8, len(entries)) + rows + struct.pack("<I", 0)
+    exif = b"Exif\0\0" + tiff + (entry[3] if entry else b"")
+    content = saved(path).read_bytes()
+    header = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path.write_bytes(content[:2] + header + content[2:])
+    return path
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_that_of_pillow(tmp_path, orientation):
+    path = tagged(tmp_path / "x.jpg", orientation)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    np.testing.assert_array_equal(read_upright(path), expected)
+    assert read_upright(path).shape[:2] == ((60, 40) if orientation in (5, 6, 7, 8) else (40, 60))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param((0x011A, 10, 1, struct.pack("<ii", -1, 0)), id="a negative rational"),
+        pytest.param((0x011A, 5, 1, struct.pack("<II", 1, 0)), id="a division by 0"),
+        pytest.param((0x010F, 2, 4_000_000_000, b"x"), id="a text of 4 GB"),
+        pytest.param((0x8769, 4, 1, struct.pack("<I", 0xFFFFFFF0)), id="a pointer out of the file"),
+        pytest.param((0x9999, 99, 1, b"\0" * 8), id="an unknown type"),
+    ],
+)
+def test_good_pixels_are_read_whatever_other_metadata_say(tmp_path, entry):
+    path = tagged(tmp_path / "x.jpg", 6, entry)
+    np.testing.assert_array_equal(read_upright(path), np.rot90(read_image(path), -1))
+
+
+def test_metadata_that_cannot_be_parsed_turn_nothing(tmp_path):
+    content = tagged(tmp_path / "x.jpg", 6).read_bytes()
+    (tmp_path / "x.jpg").write_bytes(content.replace(b"II*\0", b"II*\1"))
+    assert read_upright(tmp_path / "x.jpg").shape == (40, 60, 3)
 
 
 def cut(content: bytes) -> bytes:

@@ -173,8 +173,10 @@ def test_a_photograph_is_rotated_as_its_exif_says(place, image, tmp_path):
     exif[0x0112] = 6  # turn it by 90° clockwise
     sideways.save(tmp_path / "rotated.png", exif=exif)
     head_pose = HeadPose.load(place())
-    rotated = head_pose.predict(tmp_path / "rotated.png")
-    np.testing.assert_array_equal(poses(rotated), poses(head_pose.predict(image)))
+    with Image.open(tmp_path / "rotated.png") as opened:
+        for given in (tmp_path / "rotated.png", opened):
+            rotated = head_pose.predict(given)
+            np.testing.assert_array_equal(poses(rotated), poses(head_pose.predict(image)))
 
 
 def test_published_boxes_are_not_shaped_and_need_a_detector(place, image, tmp_path):

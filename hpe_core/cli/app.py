@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated, Any
@@ -119,5 +120,6 @@ for _command, _words in _EXAMPLES.items():
 
 
 def main() -> None:
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata, with paths of Pillow's
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="hpe")

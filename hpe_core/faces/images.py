@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.Image import Transpose
 
 from hpe_core.common.errors import UnreadableFileError, UnreadableImageError
 from hpe_core.common.files import regular_size
@@ -25,6 +26,12 @@ MAX_IMAGE_BYTES = 1_000_000_000  # per file; MAX_PIXELS take at most 640 MB
 # Pillow's names. It decodes more, among them formats that run programs or have no magic number.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM")
 _HEIF = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc")  # after 4 bytes of size
+_ORIENTATION = 0x0112
+_TURNS = {  # EXIF's numbers; Pillow turns counter-clockwise
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}  # fmt: skip
 # The last bytes of a complete file.
 END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
@@ -44,7 +51,21 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_upright(path: Path) -> NDArray[np.uint8]:
     """`read_image` with the EXIF orientation applied, for photographs of users."""
     with _open(path) as image:
-        return rgb_pixels(ImageOps.exif_transpose(image))
+        return rgb_pixels(upright(image))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF orientation says; as it is where that cannot be read.
+
+    Only that tag is looked at, and no metadata is written: others may be damaged.
+    """
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except (
+        Exception
+    ):  # Pillow parses what cameras and programs have written: SyntaxError and others
+        return image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def frame_count(path: Path) -> int:
