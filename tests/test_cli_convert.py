@@ -1,5 +1,6 @@
 """`hpe convert`: numbers on the command line, tables through it, errors in one line."""
 
+import csv
 import io
 import re
 
@@ -41,6 +42,19 @@ def test_of_a_table_only_the_pose_changes():
 def test_the_columns_stand_where_the_first_one_stood():
     given = "roll,a,pitch,b,yaw\n3,x,1,y,2\n"
     assert hpe("pyr", "XYZ", given=given)[0] == "a,angle1,angle2,angle3,b\nx,1.0,2.0,3.0,y\n"
+
+
+def test_rows_without_a_pose_are_kept():
+    """`hpe evaluate --out` writes them, with the reason why there is none."""
+    given = "image,pitch,yaw,roll,why\na,1,2,3,\nb,,,,no_match\nc,0,0,0,\n"
+    rows = list(csv.DictReader(io.StringIO(hpe("pyr", "quaternion", given=given)[0])))
+    assert [row["image"] for row in rows] == ["a", "b", "c"]
+    assert [rows[1][name] for name in ("qx", "qy", "qz", "qw")] == [""] * 4
+    assert rows[1]["why"] == "no_match"
+    assert float(rows[2]["qw"]) == 1.0
+    nobody = "image,pitch,yaw,roll\nb,,,\n"
+    assert hpe("pyr", "matrix", given=nobody)[0].splitlines()[1].startswith("b,,,")
+    refused(["pyr", "matrix"], "image,pitch,yaw,roll\nb,1,,3\n", "row 1: expected numbers", 1)
 
 
 def test_a_table_without_rows():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from tiny_corpora import write_own
-from tiny_project import ROOT, render, tiny_params
+from tiny_project import CORPORA, ROOT, render, tiny_params
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.geometry import ANGLES
@@ -120,6 +120,17 @@ def test_columns_that_nothing_reads_are_named(tmp_path, capsys):
     assert capsys.readouterr().out == "ignored columns of the table: age, Subject\n"
 
 
+@pytest.mark.parametrize(("largest", "asked"), [(3.1, True), (-3.14, True), (3.2, False)])
+def test_a_table_of_radians_is_asked_about(tmp_path, capsys, largest, asked):
+    yaw = [0.1] * 19 + [largest]
+    write_own(tmp_path, images=[f"{n}.png" for n in range(20)], pitch=0.2, yaw=yaw, roll=-1)
+    assert len(read_corpus("table", tmp_path).faces) == 20
+    assert ("no angle is beyond ±π" in capsys.readouterr().out) is asked
+    write_own(tmp_path, images=["0.png", "1.png"], pitch=0.2, yaw=0.1, roll=-1)
+    read_corpus("table", tmp_path)
+    assert capsys.readouterr().out == "", "two faces may look straight ahead"
+
+
 def test_where_no_row_is_left_the_first_reason_is_shown(tmp_path):
     write_own(tmp_path, x1=10, y1=10, x2=5, y2=8)
     with pytest.raises(InputError, match="none of 3 faces .* row 1: expected x1 < x2"):
@@ -204,7 +215,7 @@ def as_own(root: Path, corpora: Path, own: str) -> None:
 def done(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("own")
     render(root)
-    corpora = root / "corpora"
+    corpora = root / CORPORA
     params = params_of(root, corpora, "Mine")
     for name in ("AFLW2000", "AFLW"):
         faces_of(root, corpora, params, name, "AFLW2000")

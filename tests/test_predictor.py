@@ -223,6 +223,9 @@ def test_what_is_no_image_is_named(place, given, message):
     [
         pytest.param([[70.0, 70.0, 90.0, 90.0]], "no area inside the image", id="outside"),
         pytest.param([[9.0, 9.0, 9.0, 20.0]], "area", id="no area"),
+        pytest.param([[-1e6, -1e6, 1e6, 1e6]], "more than 10 times as large", id="giant"),
+        pytest.param([[0.0, 0.0, 1e9, 20.0]], "more than 10 times as large", id="giant width"),
+        pytest.param([[0.0, 0.0, np.inf, 20.0]], "more than 10 times as large", id="infinite"),
         pytest.param([[1.0, 2.0, 3.0]], r"shape \(1, 3\); expected \(N, 4\), or", id="three"),
         pytest.param([[np.nan, 2.0, 30.0, 40.0]], "nan", id="NaN"),
     ],

@@ -33,6 +33,7 @@ TABLES = ("faces.csv", "faces.parquet")
 REQUIRED = ("image", *ANGLES)
 BOX = ("x1", "y1", "x2", "y2")
 OPTIONAL = (*BOX, "subject", "video", "split", "face")
+_ENOUGH = 20  # faces: as many looking straight ahead, within 3°, are unlikely
 MAX_TABLE_BYTES = 200_000_000  # of the file, and unpacked: two million faces
 BATCH_ROWS = 1000  # of parquet: the unpacked size is checked after each batch
 
@@ -75,6 +76,9 @@ def read_own(folder: Path) -> list[Entry]:
             entries.append(face)
         except InputError as error:
             entries.append(Skipped(image or path.name, f"row {number}: {error}"))
+    angles = [entry.published_deg for entry in entries if isinstance(entry, Face)]
+    if len(angles) >= _ENOUGH and np.abs(angles).max() <= math.pi:
+        print(f"warning: {path}: no angle is beyond ±π; the columns are degrees, not radians")
     return entries
 
 

@@ -22,6 +22,7 @@ class CropSource(Protocol):
 
 # PIL's antialiased bilinear filter reaches one output pixel on either side of its centre.
 _FILTER_REACH_PX = 2
+_LARGEST_BOX = 10  # in sides of the image: all that it covers is allocated
 
 
 def enlarged_crop(
@@ -34,7 +35,7 @@ def enlarged_crop(
 
     image (H x W x 3) uint8; bbox_xyxy (4), may be partly outside the image; border: outside the
     image, "replicate" its edge or fill with "black". Returns (h + 2m) x (w + 2m) x 3 uint8. Raises
-    ValueError for a box that has no area or does not overlap the image.
+    ValueError for a box that has no area, does not overlap the image, or is far larger.
     """
     h, w = size_hw
     _check_box(image, bbox_xyxy)
@@ -90,6 +91,11 @@ def rotated_window(crop: Pixels, size_hw: tuple[int, int], phi_deg: float) -> Pi
 def _check_box(image: Pixels, bbox_xyxy: Array) -> None:
     height, width = image.shape[:2]
     x1, y1, x2, y2 = bbox_xyxy
+    if max(x2 - x1, y2 - y1) > _LARGEST_BOX * max(width, height):
+        raise ValueError(
+            f"the box {np.round(bbox_xyxy, 1).tolist()} is more than {_LARGEST_BOX} times as large "
+            f"as the image of {width}x{height} pixels"
+        )
     if not (x2 > x1 and y2 > y1 and x1 < width and y1 < height and x2 > 0 and y2 > 0):
         raise ValueError(
             f"the box {np.round(bbox_xyxy, 1).tolist()} has no area inside the image of "

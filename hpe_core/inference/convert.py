@@ -47,8 +47,9 @@ def convert_words(words: list[str], source: Convention, target: Convention) -> l
 def convert_table(stream: TextIO, source: Convention, target: Convention) -> pd.DataFrame:
     """A csv with the source's columns → the table with the target's in their place.
 
-    All other columns stay as they are. Raises InputError where a source column is missing or is not
-    numeric, and where the table already has a target column.
+    All other columns stay as they are, and rows whose source columns are all empty stay without a
+    pose, as `hpe evaluate --out` writes them. Raises InputError where a source column is missing or
+    is not numeric, and where the table already has a target column.
     """
     try:
         rows = pd.read_csv(stream, dtype=str, keep_default_na=False)
@@ -60,8 +61,11 @@ def convert_table(stream: TextIO, source: Convention, target: Convention) -> pd.
     if taken := [name for name in target.columns if name in others]:
         raise InputError(f"stdin: already has a column {', '.join(taken)}")
     values = rows[list(source.columns)].to_numpy()
-    poses = np.array([_floats(row, f"row {n}: ") for n, row in enumerate(values, start=1)])
-    converted = _convert(poses.reshape(values.shape), source, target)
+    given = (values != "").any(axis=1)
+    numbers = np.flatnonzero(given) + 1
+    poses = [_floats(row, f"row {n}: ") for n, row in zip(numbers, values[given], strict=True)]
+    converted = np.full((len(values), len(target.columns)), np.nan)
+    converted[given] = _convert(np.array(poses).reshape(-1, values.shape[1]), source, target)
     before = list(rows)[: list(rows).index(source.columns[0])]
     at = sum(name in others for name in before)
     result = pd.DataFrame(converted, columns=list(target.columns))
