@@ -46,11 +46,53 @@ def test_golden_matrices(case, name):
         pytest.param([10, 20, 30], "XYZ", [10, 20, 30], id="ours is intrinsic XYZ"),
         pytest.param([10, 20, 30], "zyx", [30, 20, 10], id="that is extrinsic zyx"),
         pytest.param([90, 30, 0], "XYX", [90, 30, 0], id="proper Euler"),
+        pytest.param([90, 0, 0], "quaternion_wxyz", [HALF, HALF, 0, 0], id="w first"),
+        pytest.param([0, 0, 90], "6d", [0, 1, 0, -1, 0, 0], id="two columns"),
+        pytest.param([18, 36, 9], "hopenet", [-18, 36, 9], id="degrees, pitch up"),
+        pytest.param([0, 30, 0], "unity", [0, 30, 0], id="unity: yaw"),
+        pytest.param([20, 0, 0], "unity", [-20, 0, 0], id="unity: a positive x looks up"),
+        pytest.param([0, 0, 10], "unity", [0, 0, -10], id="unity: a positive z leans left"),
     ],
 )
 def test_known_values(pyr_deg, name, expected):
     np.testing.assert_allclose(one(pyr_deg, "pyr", name), expected, atol=1e-9)
     np.testing.assert_allclose(one(expected, name, "pyr"), pyr_deg, atol=1e-9)
+
+
+ROOT3 = np.sqrt(3) / 2
+
+
+@pytest.mark.parametrize(
+    ("pyr_deg", "looks", "crown"),
+    [  # x right, y up, z to the viewer
+        pytest.param([0, 0, 0], [0, 0, 1], [0, 1, 0], id="into the camera"),
+        pytest.param([0, 30, 0], [-0.5, 0, ROOT3], [0, 1, 0], id="to the left of the picture"),
+        pytest.param([30, 0, 0], [0, -0.5, ROOT3], [0, ROOT3, 0.5], id="down"),
+        pytest.param([0, 0, 30], [0, 0, 1], [0.5, ROOT3, 0], id="leaning clockwise"),
+    ],
+)
+def test_where_a_face_looks_with_y_up(pyr_deg, looks, crown):
+    """The columns of the matrix are the head's axes: its z leaves the face, its y the crown."""
+    for name in ("opengl", "arkit"):
+        matrix = one(pyr_deg, "pyr", name).reshape(3, 3)
+        np.testing.assert_allclose(matrix[:, 2], looks, atol=1e-9)
+        np.testing.assert_allclose(matrix[:, 1], crown, atol=1e-9)
+    x, y, z = np.radians(one(pyr_deg, "pyr", "unity"))  # turns about z, then x, then y
+    about_z = [[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]]
+    about_x = [[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]]
+    about_y = [[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]]
+    unity = np.array(about_y) @ about_x @ about_z
+    np.testing.assert_allclose(-unity[:, 2] * [1, 1, -1], looks, atol=1e-9)  # z into the scene
+    np.testing.assert_allclose(unity[:, 1] * [1, 1, -1], crown, atol=1e-9)
+
+
+def test_two_columns_need_not_be_orthonormal():
+    expected = one([10, 20, 30], "pyr", "6d")
+    first, second = expected[:3], expected[3:]
+    skewed = np.concatenate([3 * first, 0.5 * second + 2 * first])
+    np.testing.assert_allclose(one(skewed, "6d", "pyr"), [10, 20, 30], atol=1e-9)
+    with pytest.raises(InputError, match="row 1: expected two columns that are not parallel"):
+        one([1, 0, 0, 2, 0, 0], "6d", "pyr")
 
 
 def test_every_order_is_the_product_of_its_rotations():

@@ -29,7 +29,14 @@ def convert(
                 roll counterclockwise
     BIWI, matrix
                 r11 … r33: the rotation matrix R, row by row
+    hopenet     pitch, yaw, roll in degrees, pitch upwards
+    opengl, arkit
+                r11 … r33 with x right, y up, z to the viewer
+    unity       euler_x, euler_y, euler_z of Quaternion.Euler, degrees
     quaternion  qx, qy, qz, qw
+    quaternion_wxyz
+                qw, qx, qy, qz
+    6d          r11, r21, r31, r12, r22, r32: the first two columns of R
     rotvec      rx, ry, rz: the rotation axis, as long as the angle in radians
     XYZ, ZYX, ZXZ and the nine other orders
                 angle1, angle2, angle3: intrinsic Euler angles, degrees

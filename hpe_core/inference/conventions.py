@@ -1,11 +1,11 @@
 """Poses in other conventions: corpora, Euler orders, matrices, quaternions, rotation vectors.
 
-Every convention writes the same rotation R (`geometry`) from the head's axes (right-hand side as
-seen in the image, chin, back of the head) to the camera's (x right, y down, z into the scene).
-Conventions with other axes are not supported.
+Every convention writes the rotation R (`geometry`) from the head's axes (right-hand side as seen in
+the image, chin, back of the head) to the camera's (x right, y down, z into the scene). Those with
+other axes turn head and camera alike, so that a face that looks into the camera is the identity.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -96,12 +96,51 @@ def _scaled(signs: list[float], pyr_deg: Array) -> Array:
     return np.radians(pyr_deg * signs)
 
 
-_MATRIX = Convention(
-    tuple(f"r{row}{column}" for row, column in product("123", "123")),
-    lambda values: pyr_from_biwi(values.reshape(-1, 3, 3)),
-    lambda pyr_deg: rotation_from_pyr(pyr_deg).reshape(-1, 9),
-)
+def _matrix(axes: Sequence[int]) -> Convention:
+    """R, row by row. axes: 1 for an axis that is ours, -1 for one that points the other way."""
+    signs = np.outer(axes, axes)
+    return Convention(
+        tuple(f"r{row}{column}" for row, column in product("123", "123")),
+        lambda values: pyr_from_biwi(values.reshape(-1, 3, 3) * signs),
+        lambda pyr_deg: (rotation_from_pyr(pyr_deg) * signs).reshape(-1, 9),
+    )
+
+
+def _from_two_columns(values: Array) -> Array:
+    """Zhou et al., "On the Continuity of Rotation Representations", CVPR 2019, section B."""
+    first, second = values[:, :3], values[:, 3:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = first / np.linalg.norm(first, axis=1, keepdims=True)
+        rest = second - (x * second).sum(1, keepdims=True) * x
+        y = rest / np.linalg.norm(rest, axis=1, keepdims=True)
+    if not np.isfinite([x, y]).all():
+        raise ValueError("expected two columns that are not parallel, and not 0")
+    return pyr_from_rotation(np.stack([x, y, np.cross(x, y)], axis=-1))
+
+
+def _two_columns(pyr_deg: Array) -> Array:
+    return rotation_from_pyr(pyr_deg)[..., :2].swapaxes(1, 2).reshape(-1, 6)
+
+
+_FLIPPED_Y = np.outer([1, -1, 1], [1, -1, 1])
+
+
+def _unity_angles(rotation: Any) -> Array:
+    flipped = _rotations().from_matrix(rotation.as_matrix() * _FLIPPED_Y)
+    return flipped.as_euler("YXZ", degrees=True, suppress_warnings=True)[:, [1, 0, 2]]
+
+
+_MATRIX = _matrix([1, 1, 1])
+_Y_UP = _matrix([1, -1, -1])  # x right, y up, z to the viewer
 _POSE_PARA = Convention(ANGLES, pyr_from_pose_para, partial(_scaled, [-1.0, 1.0, 1.0]))
+# Left-handed: x right, y up, z into the scene; Quaternion.Euler turns about z, then x, then y.
+_UNITY = _by_rotation(
+    ("euler_x", "euler_y", "euler_z"),
+    lambda rotations, values: rotations.from_matrix(
+        rotations.from_euler("YXZ", values[:, [1, 0, 2]], degrees=True).as_matrix() * _FLIPPED_Y
+    ),
+    _unity_angles,
+)
 EULER_ORDERS = tuple(
     "".join(order)
     for axes in ("XYZ", "xyz")
@@ -124,6 +163,18 @@ CONVENTIONS: Mapping[str, Convention] = {
         lambda rotations, values: rotations.from_quat(values),
         lambda rotation: rotation.as_quat(canonical=True),
     ),
+    "quaternion_wxyz": _by_rotation(
+        ("qw", "qx", "qy", "qz"),
+        lambda rotations, values: rotations.from_quat(values, scalar_first=True),
+        lambda rotation: rotation.as_quat(canonical=True, scalar_first=True),
+    ),
+    "6d": Convention(("r11", "r21", "r31", "r12", "r22", "r32"), _from_two_columns, _two_columns),
+    "hopenet": Convention(
+        ANGLES, lambda values: values * [-1.0, 1.0, 1.0], lambda pyr_deg: pyr_deg * [-1.0, 1.0, 1.0]
+    ),
+    "opengl": _Y_UP,
+    "arkit": _Y_UP,
+    "unity": _UNITY,
     "rotvec": _by_rotation(
         ("rx", "ry", "rz"),
         lambda rotations, values: rotations.from_rotvec(values),
