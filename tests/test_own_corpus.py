@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from PIL import Image
 from tiny_corpora import write_own
 from tiny_project import CORPORA, ROOT, render, tiny_params
 
@@ -18,6 +19,10 @@ from hpe_core.common.table_files import ANNOTATED_BOX, DETECTED_BOX, PYR, read_t
 from hpe_core.corpora.own_corpus import BOX, read_rows
 from hpe_core.corpora.readers import LAYOUTS, read_corpus
 from hpe_core.corpora.settings import Dataset
+from hpe_core.crops.settings import CropRules
+from hpe_core.faces import images
+from hpe_core.faces.face_rows import read_face
+from hpe_core.faces.images import read_corpus_image
 from hpe_core.networks.checkpoints import load_network
 from hpe_core.params import validate_file
 from pipeline import check, crop_test, crop_train, filter_faces, index, redetect, train_base
@@ -112,6 +117,30 @@ def test_faces_of_one_image_that_nothing_tells_apart_are_lost(tmp_path):
     assert corpus.faces["face_id"].tolist() == ["mine/b.png"]
     assert corpus.skipped["file"].tolist() == ["a/1.jpg", "a/1.jpg"]
     assert corpus.skipped["reason"].str.contains("no box, like another face").all()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_photographs_of_phones_are_upright(tmp_path, orientation):
+    """Pose, box, detection and crop are those of the picture as it is shown."""
+    shown = np.zeros((60, 40, 3), np.uint8)
+    shown[:30, :20] = (250, 0, 0)  # red, above on the left
+    turned = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "mine").mkdir()
+    Image.fromarray(np.rot90(shown, turned)).save(tmp_path / "mine" / "a.png", exif=exif)
+    header = "image,pitch,yaw,roll,x1,y1,x2,y2\n"
+    (tmp_path / "mine" / "faces.csv").write_text(header + "a.png,1,2,3,2,2,36,56\n")
+    corpus = read_corpus("table", tmp_path / "mine", "mine")
+    assert len(corpus.faces) == 1 and corpus.skipped.empty, "the box lies in the upright picture"
+    face = dict(zip(DETECTED_BOX, (0, 0, 40, 60), strict=True)) | {"image": "a.png", "face_id": "a"}
+    crop = read_face(tmp_path / "mine", face, CropRules(60, 40, 0, "enlarged", "black"))
+    np.testing.assert_array_equal(crop, shown)
+    np.testing.assert_array_equal(read_corpus_image(tmp_path / "mine", "a.png"), shown)
+    (tmp_path / "mine" / "faces.csv").rename(tmp_path / "faces.csv")
+    images._is_own.cache_clear()
+    stored = read_corpus_image(tmp_path / "mine", "a.png")
+    np.testing.assert_array_equal(stored, np.rot90(shown, turned))
 
 
 def test_columns_that_nothing_reads_are_named(tmp_path, capsys):

@@ -153,8 +153,10 @@ def test_boxes_are_squared_then_scaled_and_the_match_is_not(corpus):
 
 def test_each_image_is_decoded_once(corpus, monkeypatch):
     read = []
-    original = redetection.read_image
-    monkeypatch.setattr(redetection, "read_image", lambda p: read.append(p.name) or original(p))
+    original = redetection.read_corpus_image
+    monkeypatch.setattr(
+        redetection, "read_corpus_image", lambda at, p: read.append(p) or original(at, p)
+    )
     run(corpus)
     assert sorted(read) == ["cut.png", "none.png", "one.png", "two.png"]
 

@@ -27,9 +27,8 @@ from hpe_core.corpora.entries import (
     each_or_skipped,
     is_below,
 )
-from hpe_core.faces.images import check_image
+from hpe_core.faces.images import OWN_TABLES, check_image
 
-TABLES = ("faces.csv", "faces.parquet")
 REQUIRED = ("image", *ANGLES)
 BOX = ("x1", "y1", "x2", "y2")
 OPTIONAL = (*BOX, "subject", "video", "split", "face")
@@ -52,15 +51,19 @@ def read_own(folder: Path) -> list[Entry]:
     finite numbers, whose box is inverted or not near the image; several faces without a box in one
     image. Raises InputError for a table that cannot be read or lacks a column.
     """
-    tables = [folder / name for name in TABLES if (folder / name).exists()]
+    tables = [folder / name for name in OWN_TABLES if (folder / name).exists()]
     if not tables:
         return []
     if len(tables) > 1:
-        raise InputError(f"{folder}: found {' and '.join(TABLES)}; expected one: remove the other")
+        raise InputError(
+            f"{folder}: found {' and '.join(OWN_TABLES)}; expected one: remove the other"
+        )
     [path] = tables
     rows = read_rows(path)
     images = sorted({row["image"] for row in rows if row["image"] and is_below(row["image"])})
-    sizes = each_or_skipped(images, lambda image: check_image(folder / image), path.name)
+    sizes = each_or_skipped(
+        images, lambda image: check_image(folder / image, turned=True), path.name
+    )
     size_of = dict(zip(images, sizes, strict=True))
     boxless = Counter(row["image"] for row in rows if not _has_box(row))
     seen: Counter[str] = Counter()

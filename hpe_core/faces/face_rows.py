@@ -12,7 +12,7 @@ from hpe_core.common.table_files import DETECTED_BOX
 from hpe_core.crops.settings import CropRules
 from hpe_core.crops.window import Pixels
 from hpe_core.faces.cut import cut_face
-from hpe_core.faces.images import read_image
+from hpe_core.faces.images import read_corpus_image
 
 
 def read_face(folder: Path, face: Mapping[Any, Any], rules: CropRules) -> Pixels:
@@ -20,7 +20,7 @@ def read_face(folder: Path, face: Mapping[Any, Any], rules: CropRules) -> Pixels
 
     Raises UnreadableImageError, or InputError naming the face if its box contains no pixel.
     """
-    image = read_image(folder / face["image"])
+    image = read_corpus_image(folder, face["image"])
     try:
         return cut_face(image, box_of(face), rules)
     except InputError as error:

@@ -3,13 +3,14 @@
 OpenCV returns a half-grey image for a JPEG cut in half and decodes a 49 kB PNG to 2.3 GB. PIL
 raises for the first, and knows the size of the second from its header.
 
-Pixels are returned as stored. An EXIF orientation is ignored, because labels and boxes of corpora
-refer to stored pixels (and the corpora have no such tag).
+What users bring is upright: an EXIF orientation is applied. Images of the published corpora are as
+stored, because their labels and boxes mean those pixels.
 """
 
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,6 +33,8 @@ _TURNS = {  # EXIF's numbers; Pillow turns counter-clockwise
     5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }  # fmt: skip
+_LYING = (5, 6, 7, 8)  # height and width are exchanged
+OWN_TABLES = ("faces.csv", "faces.parquet")  # one of them lies in the folder of a user's own corpus
 # The last bytes of a complete file.
 END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
@@ -59,13 +62,15 @@ def upright(image: Image.Image) -> Image.Image:
 
     Only that tag is looked at, and no metadata is written: others may be damaged.
     """
-    try:
-        orientation = image.getexif().get(_ORIENTATION)
-    except (
-        Exception
-    ):  # Pillow parses what cameras and programs have written: SyntaxError and others
-        return image
+    orientation = _orientation(image)
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+def _orientation(image: Image.Image) -> int | None:
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow parses what cameras wrote; it raises SyntaxError and others
+        return None
 
 
 def frame_count(path: Path) -> int:
@@ -85,8 +90,20 @@ def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(_to_rgb(image))
 
 
-def check_image(path: Path) -> tuple[int, int]:
+def read_corpus_image(folder: Path, name: str) -> NDArray[np.uint8]:
+    """An image of a corpus: upright if the corpus is a user's own, else as stored."""
+    return (read_upright if _is_own(folder) else read_image)(folder / name)
+
+
+@cache
+def _is_own(folder: Path) -> bool:
+    return any((folder / table).exists() for table in OWN_TABLES)
+
+
+def check_image(path: Path, *, turned: bool = False) -> tuple[int, int]:
     """(height, width) of an image that seems complete; takes a tenth of a millisecond.
+
+    turned: after its EXIF orientation is applied; else as stored.
 
     Reads only the header and the end marker. A file that continues after its end marker is decoded
     instead. Raises UnreadableImageError as `read_image` does, which alone notices damage in the
@@ -96,7 +113,8 @@ def check_image(path: Path) -> tuple[int, int]:
         end = END_OF_FILE.get(image.format or "")
         if end is None or not _ends_with(path, end):
             _to_rgb(image).load()
-        return image.height, image.width
+        lies = turned and _orientation(image) in _LYING
+        return (image.width, image.height) if lies else (image.height, image.width)
 
 
 def state_of(folder: Path, names: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from hpe_core.common.table_files import ANNOTATED_BOX
 from hpe_core.faces import boxes
 from hpe_core.faces.box_table import MEASURED, OUTSIDE, UNREADABLE, Boxed
 from hpe_core.faces.detector import NO_DETECTIONS, Detections, Detector, Prepared
-from hpe_core.faces.images import read_image
+from hpe_core.faces.images import read_corpus_image
 from hpe_core.faces.matching import match, why_unmatched
 from hpe_core.work.prefetch import Result, read_ahead
 from hpe_core.work.resume import Processes, Work
@@ -133,7 +133,7 @@ def images_ahead(
 
     def read(name: str) -> Result | UnreadableImageError:
         try:
-            return prepare(read_image(folder / name))
+            return prepare(read_corpus_image(folder, name))
         except UnreadableImageError as error:
             return error
 

@@ -18,7 +18,6 @@ from hpe_core.common.table_files import ANNOTATED_BOX, DETECTED_BOX, PUBLISHED_P
 from hpe_core.corpora.entries import MissingCorpusError
 from hpe_core.corpora.inventory import looks_like
 from hpe_core.corpora.names import ReaderName
-from hpe_core.corpora.own_corpus import TABLES
 from hpe_core.corpora.readers import read_corpus
 from hpe_core.corpora.selection import Accepted, select_rows
 from hpe_core.corpora.settings import Data, Test
@@ -30,6 +29,7 @@ from hpe_core.faces.box_table import (
     with_shaped_boxes,
 )
 from hpe_core.faces.detector import Detector
+from hpe_core.faces.images import OWN_TABLES
 from hpe_core.faces.redetection import Search, find_faces
 from hpe_core.faces.settings import BoxRules
 from hpe_core.predictor import find_detector
@@ -141,7 +141,7 @@ def lost_faces(faces: pd.DataFrame, why: str | np.ndarray, reason: str | pd.Seri
 def tables_read(corpus: Path | None) -> list[Path]:
     """The tables that a measurement reads: those of a corpus, or, with None, the stages'."""
     if corpus is not None:
-        return [corpus / name for name in TABLES]
+        return [corpus / name for name in OWN_TABLES]
     return [*FACES_FOLDER.glob("*"), *COUNTS_FOLDER.glob("*/faces.json")]
 
 

@@ -20,7 +20,7 @@ from hpe_core.evaluation.columns import ORDER, PYR, STD_PYR, TRUE_PYR
 from hpe_core.evaluation.metrics import FACE_MEASURES, mae_by_yaw, summary
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.face_rows import box_of
-from hpe_core.faces.images import read_image
+from hpe_core.faces.images import read_corpus_image
 from hpe_core.inference.labelled_faces import LabelledFaces, lost_faces
 from hpe_core.inference.row_files import write_rows
 from hpe_core.runtime.network import OpenNetwork
@@ -146,7 +146,7 @@ def cut_faces(network: OpenNetwork, faces: LabelledFaces) -> Iterator[Pixels | s
 
     def cut_out(face: Mapping[Any, Any]) -> Pixels | str:
         try:
-            image = read_image(faces.folder / face["image"])
+            image = read_corpus_image(faces.folder, face["image"])
             crop = cut_face(image, box_of(face), network.crop)
             return rotated_window(crop, network.crop.size_hw, 0)
         except UnreadableFileError as error:
