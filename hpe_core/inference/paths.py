@@ -51,15 +51,11 @@ def find_media(paths: list[Path], recursive: bool, is_image: Callable[[Path], bo
             continue
         there = sorted(path.rglob("*") if recursive else path.iterdir())
         there = [one for one in there if not one.name.startswith(".") and not one.is_dir()]
-        named, others = [], []
-        for one in there:
-            (named if one.suffix.lower() in IMAGE_SUFFIXES else others).append(one)
-        unnamed = [one for one in others if is_image(one)]
-        images = sorted([*named, *unnamed])
+        images = [one for one in there if one.suffix.lower() in IMAGE_SUFFIXES or is_image(one)]
         media.names |= {one: one.relative_to(path) for one in images}
         media.empty += [] if images else [path]
-        left = set(others) - set(unnamed)
-        media.ignored.update(one.suffix.lower() or "without ending" for one in sorted(left))
+        left = set(there) - set(images)
+        media.ignored.update(one.suffix.lower() or "without ending" for one in left)
     return media
 
 
