@@ -33,7 +33,7 @@ class NonFiniteLossError(InputError):
     """Training diverged, or a face spoils it. `rows`: the faces' rows in the crops."""
 
     def __init__(self, loss: float, rows: list[int]) -> None:
-        super().__init__(f"the loss is {loss}, not finite; try a lower learning rate")
+        super().__init__(f"the loss is {loss}, not finite: a lower learning rate may help.")
         self.rows = rows
 
 
