@@ -58,6 +58,8 @@ def main(
             imgsz=input_px,
             epochs=epochs,
             batch=batch,
+            nbs=batch,  # a step per batch: its default gathers 64 images, too few steps here
+            cache="ram",
             optimizer="AdamW",
             lr0=lr,
             warmup_epochs=1,
