@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from hpe_core.common.geometry import geodesic_deg, pyr_near, rotation_from_pyr
+from hpe_core.common.geometry import (
+    geodesic_deg,
+    in_head_frame,
+    pyr_near,
+    rotation_from_pyr,
+)
 from hpe_core.evaluation.alignment import aligned_errors_deg, constant_rotation
 from hpe_core.evaluation.metrics import absolute_error_deg, summary
 
@@ -16,6 +21,14 @@ def poses(faces: int, seed: int = 0, noise_deg: float = 5.0) -> tuple[np.ndarray
     rng = np.random.default_rng(seed)
     labels = rng.uniform(-60, 60, (faces, 3))
     return labels + rng.normal(0, noise_deg, labels.shape), labels
+
+
+def test_a_pose_in_its_own_frame_is_itself_and_two_turns_are_one():
+    pyr_deg = poses(50)[0]
+    first, second = rotation_from_pyr([8, -3, 5]), rotation_from_pyr([-2, 6, 1])
+    np.testing.assert_allclose(in_head_frame(pyr_deg, np.eye(3)), pyr_deg, atol=1e-9)
+    twice = in_head_frame(in_head_frame(pyr_deg, first), second)
+    assert geodesic_deg(twice, in_head_frame(pyr_deg, first @ second)).max() < 1e-6
 
 
 def in_another_frame(pyr_deg: np.ndarray, frame_pyr_deg: tuple[float, float, float]) -> np.ndarray:

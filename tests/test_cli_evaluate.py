@@ -15,10 +15,12 @@ from tiny_onnx import write_network
 from typer.testing import CliRunner
 
 from hpe_core.cli.app import app
+from hpe_core.common.files import sha256
 from hpe_core.common.geometry import pyr_from_yxz
 from hpe_core.common.table_files import DETECTED_BOX
 from hpe_core.crops.settings import CropFormat
 from hpe_core.crops.window import enlarged_crop
+from hpe_core.evaluation.alignment import constant_rotation
 from hpe_core.evaluation.metrics import summary
 from hpe_core.faces.images import read_image
 from hpe_core.inference import labelled_faces, measure
@@ -94,6 +96,45 @@ def test_errors_are_those_of_the_networks_own_crops(network, corpus):
     assert {band: own["faces"] for band, own in said["abs_yaw"].items()} == {"0-30": 1, "30-60": 1}
     assert said["not_evaluated"] == {"angle_over_limit": 1}
     assert said["faces_of"] == "mine" and said["network"] == "n.safetensors"
+
+
+def test_the_frame_is_the_rotation_between_predictions_and_labels(network, corpus, tmp_path):
+    words = (network, "--corpus", corpus, "--out", tmp_path / "faces.csv")
+    measured(*words, "--frame", tmp_path / "frame.json")
+    found = json.loads((tmp_path / "frame.json").read_text())
+    faces = pd.read_csv(tmp_path / "faces.csv").query("why.isna()")
+    labels = faces[["true_pitch", "true_yaw", "true_roll"]]
+    expected_rotation = constant_rotation(faces[["pitch", "yaw", "roll"]], labels)
+    np.testing.assert_allclose(found["rotation"], expected_rotation, atol=1e-5)
+    whose = {"faces": 2, "faces_of": "mine", "network": "n.safetensors"}
+    assert whose.items() <= found.items() and found["network_sha256"] == sha256(network)
+    angle = np.degrees(np.arccos((np.trace(expected_rotation) - 1) / 2))
+    assert found["turn_deg"] == pytest.approx(angle, abs=1e-3)
+
+
+def test_what_a_network_exports_with_its_frame_has_the_error_that_is_left(
+    network, corpus, tmp_path
+):
+    """From the network to the frame to the .onnx, whose angles are turned."""
+    words = ("--corpus", corpus, "--boxes", "annotated", "--format", "json")
+    frame = tmp_path / "frame.json"
+    hpe(network, *words, "--frame", frame)
+    exported = ["export", network, "--out", tmp_path / "n.onnx", "--frame", frame]
+    assert CliRunner().invoke(app, [str(word) for word in exported]).exit_code == 0
+    raw, turned = (json.loads(hpe(each, *words)) for each in (network, tmp_path / "n.onnx"))
+    assert turned["geodesic"] < raw["geodesic"] - 1
+    hpe(tmp_path / "n.onnx", *words, "--frame", tmp_path / "second.json")
+    assert json.loads((tmp_path / "second.json").read_text())["turn_deg"] < 0.05
+
+
+def test_a_frame_is_written_to_json_only_and_never_over_an_input(network, corpus, tmp_path):
+    words = (network, "--corpus", corpus, "--boxes", "annotated", "--frame")
+    message = hpe(*words, tmp_path / "frame.txt", code=2)
+    assert "--frame is" in message and "ends in .json" in message
+    assert not (tmp_path / "frame.txt").exists()
+    (tmp_path / "link.json").symlink_to(network)
+    assert "--frame is" in (message := hpe(*words, tmp_path / "link.json", code=2))
+    assert "an input; it would be overwritten" in message
 
 
 def test_a_corpus_in_another_order_has_both_errors(network, tmp_path):

@@ -10,6 +10,9 @@ import onnx
 import onnxruntime
 import pandas as pd
 import pytest
+import torch
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 from test_predictor import BOXES, CROP, SPEC, student
 from tiny_corpora import write_image, write_own
 from typer.testing import CliRunner
@@ -17,6 +20,7 @@ from typer.testing import CliRunner
 from hpe_core.cli.app import app
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import sha256
+from hpe_core.common.geometry import in_head_frame, pyr_from_rotation, rotation_from_pyr
 from hpe_core.crops.settings import CropFormat
 from hpe_core.crops.store import Crops, encode, write_crops
 from hpe_core.crops.window import rotated_window
@@ -169,6 +173,68 @@ def test_factors_of_another_network_are_refused(network, calibration, tmp_path):
         *words, other, code=1
     )
     assert "absent.csv: no such file" in hpe(*words, tmp_path / "absent.csv", code=1)
+    assert not (tmp_path / "n.onnx").exists()
+
+
+FRAME = rotation_from_pyr([5.9, -1.2, 0.7])
+
+
+@pytest.fixture
+def frame(network, tmp_path) -> Path:
+    """As `hpe evaluate --frame` writes it."""
+    path = tmp_path / "frame.json"
+    content = {"rotation": FRAME.tolist(), "turn_deg": 6.06, "faces": 914, "faces_of": "AFLW2000"}
+    whose = {"network": network.name, "network_sha256": sha256(network)}
+    path.write_text(json.dumps(content | whose))
+    return path
+
+
+def test_a_frame_turns_the_angles_in_the_file(network, exported, frame, tmp_path):
+    said = hpe(network, "--out", tmp_path / "f.onnx", "--frame", frame).splitlines()
+    assert said[2] == "frame: turned by 6.06°, fitted on 914 faces"
+    faces = export.sample_images((16, 16))
+    (plain, plain_std, _), (turned, std_deg, _) = (
+        run(path, faces) for path in (exported[0], tmp_path / "f.onnx")
+    )
+    np.testing.assert_allclose(turned, in_head_frame(plain, FRAME), atol=1e-3)
+    assert np.abs(turned - plain).max() > 3
+    np.testing.assert_allclose(std_deg, plain_std, rtol=1e-5)
+    found = {e.key: e.value for e in onnx.load(tmp_path / "f.onnx").metadata_props}
+    assert json.loads(found["frame"]) == json.loads(frame.read_text())
+
+
+@given(st.tuples(*[st.floats(-98.9, 98.9)] * 3), st.tuples(*[st.floats(-20, 20)] * 3))
+@example((10.0, 95.0, -20.0), (6.0, -1.0, 2.0))
+@example((10.0, 85.0, -20.0), (6.0, 9.0, 2.0))
+@example((-98.0, 0.0, 98.0), (-20.0, 20.0, 20.0))
+def test_the_graph_turns_as_geometry_does(pyr_deg, turn):
+    assume(abs(pyr_from_rotation(turned_matrix(pyr_deg, turn))[1]) < 85)  # near it, roundings grow
+    frame = rotation_from_pyr(turn)
+    found = onnx_export._in_head_frame(
+        torch.tensor([pyr_deg], dtype=torch.float32), torch.tensor(frame, dtype=torch.float32)
+    )
+    np.testing.assert_allclose(found.numpy()[0], in_head_frame(pyr_deg, frame), atol=2e-3)
+
+
+def turned_matrix(pyr_deg, turn):
+    return rotation_from_pyr(pyr_deg) @ rotation_from_pyr(turn)
+
+
+def test_a_frame_of_another_network_or_none_is_refused(network, frame, tmp_path):
+    words = (network, "--out", tmp_path / "n.onnx", "--frame")
+    other = tmp_path / "other.json"
+    content = json.loads(frame.read_text())
+    for change, message in (
+        ({"network_sha256": "0" * 64}, "other.json: fitted for n.safetensors, another file than"),
+        ({"rotation": [[1, 0], [0, 1]]}, "expected a file of `hpe evaluate --frame`"),
+        ({"rotation": np.diag([1, 1, -1]).tolist()}, "its rotation is none"),
+        ({"rotation": "turn"}, "expected a file of `hpe evaluate --frame`: ValueError"),
+    ):
+        other.write_text(json.dumps(content | change))
+        assert message in hpe(*words, other, code=1)
+    other.write_text("{}")
+    assert "KeyError('rotation')" in hpe(*words, other, code=1)
+    assert "absent.json: no such file" in hpe(*words, tmp_path / "absent.json", code=1)
     assert not (tmp_path / "n.onnx").exists()
 
 

@@ -200,6 +200,7 @@ def test_a_room_says_what_lives_there_and_runs_nothing(room):
 OUTSIDE = {
     *("common/dvc_lock", "common/files", "common/settings", "common/stage", "corpora/own_corpus"),
     *("faces/images", "inference/labelled_faces", "inference/measure", "inference/media"),
+    *("inference/head_frame",),
     *("runtime/network", "inference/onnx_export", "inference/row_files", "page/html"),
     *("networks/checkpoints", "page/provenance", "tables/catalogue", "tables/charts"),
     *("tables/model_card", "tables/pictures", "training/state", "weights/catalogue"),

@@ -22,9 +22,9 @@ SIDE_PX = 480
 PER_ROW = (2, 5)  # faces in a row of a sheet, from and to
 FILL = (0.7, 1.0)  # the longer side of a face's patch, as a share of its cell
 CONTEXT = 0.25  # of the annotated square on each side of it, where the image reaches that far
-# AFLW's squares are wider than WIDER FACE's boxes (brow to chin, without ears). Left, top, right and
-# bottom of such a box in the square: medians of a public WIDER FACE detector's over 492 faces, which
-# they overlap by 0.81 (median IoU); the squares themselves by 0.62.
+# AFLW's squares are wider than WIDER FACE's boxes (hairline to chin, without ears). Left, top,
+# right and bottom of such a box in the square: medians of a public WIDER FACE detector's over 492
+# faces, which they overlap by 0.81 (median IoU); the squares themselves by 0.62.
 FACE_IN_SQUARE = (0.105, -0.158, 0.896, 0.906)
 
 

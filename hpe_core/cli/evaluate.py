@@ -69,6 +69,15 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    frame: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the constant rotation that best maps predictions to labels to this .json, "
+            "for `hpe export --frame`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure a network's errors on labelled faces, in degrees.
 
@@ -92,8 +101,11 @@ def evaluate(
         check_params(params)
     if out is not None:
         check_name(out, TABLE_SUFFIXES)
+    if frame is not None:
+        check_name(frame, [".json"], option="--frame")
     # torch takes seconds
     from hpe_core.inference import labelled_faces, measure
+    from hpe_core.inference.head_frame import write_frame
     from hpe_core.runtime.network import open_network
 
     opened = open_network(network, device, backbone, crop or "published", size or 224)
@@ -105,10 +117,14 @@ def evaluate(
             corpus, reader, accepted_values(where), boxes, detector
         )
         faces = labelled_faces.corpus_faces(chosen, opened, params)
-    if out is not None:
-        check_no_input(out, [network, detector, params, *labelled_faces.tables_read(corpus)])
+    for option, written in {"--out": out, "--frame": frame}.items():
+        read = [network, detector, params, *labelled_faces.tables_read(corpus)]
+        if written is not None:
+            check_no_input(written, read, option)
     predicted = measure.predict_faces(opened, faces)
     errors = measure.measured_errors(opened, faces, predicted)
     if out is not None:
         measure.write_faces(predicted, out)
+    if frame is not None:
+        write_frame(network, faces.name, predicted, frame)
     sys.stdout.write(measure.formatted_errors(errors, form))

@@ -55,6 +55,14 @@ def export(
             "metrics/protocols.",
         ),
     ] = None,
+    frame: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Turn all angles into another corpus's frame of the head, as fitted by "
+            "`hpe evaluate --frame` for this network.",
+        ),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option(help="For the metadata: the licence of the weights.")
     ] = None,
@@ -95,6 +103,6 @@ def export(
     if corpus:
         choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
         source = faces_of_corpus(network, choice)
-    stated = Stated(calibration, licence, training_data)
+    stated = Stated(calibration, frame, licence, training_data)
     for line in export_onnx(network, out, opset, source, int8, stated):
         print(line, flush=True)

@@ -69,6 +69,15 @@ def pyr_near(rotation: ArrayLike, source_pyr_deg: ArrayLike) -> Array:
     return source + wrap_deg(pyr_deg - source)
 
 
+def in_head_frame(pyr_deg: ArrayLike, frame: ArrayLike) -> Array:
+    """The same poses of heads whose frame is defined otherwise: R · C, on the branch of each pose.
+
+    pyr_deg (... x 3) degrees; frame (3 x 3): C maps the new axes of the head to the old ones.
+    Returns ... x 3 degrees.
+    """
+    return pyr_near(rotation_from_pyr(pyr_deg) @ np.asarray(frame, dtype=np.float64), pyr_deg)
+
+
 def pyr_from_yxz(yxz_deg: ArrayLike) -> Array:
     """Our angles of R = Ry(yaw)·Rx(pitch)·Rz(roll), on the branch near the given ones.
 

@@ -9,7 +9,7 @@ rotation, fitted on other faces, is our choice.)
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hpe_core.common.geometry import Array, pyr_near, rotation_from_pyr, wrap_deg
+from hpe_core.common.geometry import Array, in_head_frame, rotation_from_pyr, wrap_deg
 
 
 def constant_rotation(predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike) -> Array:
@@ -39,6 +39,5 @@ def aligned_errors_deg(predicted_pyr_deg: ArrayLike, pyr_deg: ArrayLike) -> Arra
     for fitted, measured in (halves, halves[::-1]):
         if len(fitted):
             frame = constant_rotation(predicted[fitted], labels[fitted])
-            turned = rotation_from_pyr(predicted[measured]) @ frame
-            aligned[measured] = pyr_near(turned, predicted[measured])
+            aligned[measured] = in_head_frame(predicted[measured], frame)
     return np.abs(wrap_deg(aligned - labels)).mean(-1)

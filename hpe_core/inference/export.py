@@ -19,9 +19,12 @@ from hpe_core.crops.store import Crops
 from hpe_core.crops.window import rotated_window
 from hpe_core.evaluation.columns import PYR
 from hpe_core.evaluation.metrics import summary
+from hpe_core.inference.head_frame import read_frame
 from hpe_core.inference.labelled_faces import CorpusChoice, corpus_faces, random_rows
 from hpe_core.inference.measure import cut_faces
 from hpe_core.inference.onnx_export import (
+    NO_CORRECTIONS,
+    Corrections,
     StdFactors,
     batches,
     to_int8,
@@ -61,10 +64,12 @@ class FaceSource:
 class Stated:
     """What a network's file does not know itself, for the exported one.
 
-    calibration: of the std (`std_factors`); licence, training_data: for the metadata.
+    calibration: of the std (`std_factors`); frame: of `hpe evaluate --frame` (`head_frame`);
+    licence, training_data: for the metadata.
     """
 
     calibration: Path | None = None
+    frame: Path | None = None
     licence: str | None = None
     training_data: str | None = None
 
@@ -81,6 +86,8 @@ def export_onnx(
     net, metadata = trained_network(network)
     calibration = stated.calibration
     factors = std_factors(network, calibration) if calibration else None
+    frame = head_frame(network, stated.frame) if stated.frame else None
+    corrections = Corrections(factors, np.array(frame["rotation"]) if frame else None)
     _check_no_input(network, out, source, recorded_rules(network, metadata)[1]["path"])
     height, width = metadata["size_hw"]
     images = sample_images((height, width))
@@ -94,9 +101,11 @@ def export_onnx(
     described.update({name: text for name, text in about.items() if text})
     if factors:
         described["std_factors"] = json.dumps(factors)
-    model = to_onnx(net, (height, width), opset, described, factors)
+    if frame:
+        described["frame"] = json.dumps(frame)
+    model = to_onnx(net, (height, width), opset, described, corrections)
     session = open_session(model)
-    off_deg = parity_deg(net, session, images, factors)
+    off_deg = parity_deg(net, session, images, corrections)
     if not off_deg <= MAX_PARITY_DEG:  # refuses NaN, too
         raise InputError(
             f"{out}: not written: ONNX Runtime is {off_deg:.2g}° off PyTorch, expected at most "
@@ -107,6 +116,8 @@ def export_onnx(
     yield f"parity: at most {off_deg:.6f}° off PyTorch, on {len(images)} images"
     if factors:
         yield f"std: multiplied by {', '.join(f'{each:g}' for each in factors)}, of {calibration}"
+    if frame:
+        yield f"frame: turned by {frame['turn_deg']:.2f}°, fitted on {frame['faces']} faces"
     if source and int8:
         small = to_int8(model, calibrating, source.name)
         sessions = session, open_session(small)
@@ -166,15 +177,23 @@ def std_factors(network: Path, calibration: Path) -> StdFactors:
     return pitch, yaw, roll
 
 
+def head_frame(network: Path, frame: Path) -> dict[str, Any]:
+    """What `hpe evaluate --frame` wrote for this network. Raises InputError for another's."""
+    found = read_frame(frame)
+    if found["network_sha256"] != sha256(network):
+        raise InputError(f"{frame}: fitted for {found['network']}, another file than {network}")
+    return found
+
+
 def parity_deg(
-    network: Network, session: Any, images: Faces, factors: StdFactors | None = None
+    network: Network, session: Any, images: Faces, corrections: Corrections = NO_CORRECTIONS
 ) -> float:
     """The largest |ONNX Runtime - PyTorch| of angles and std, degrees; NaN if there is any.
 
     The first image is also run alone, as a batch of 1.
     """
     off = [
-        np.subtract(angles(session, some), torch_angles(network, some, factors))
+        np.subtract(angles(session, some), torch_angles(network, some, corrections))
         for some in (images[:1], *batches(images))
     ]
     return float(np.abs(np.concatenate(off, axis=1)).max())

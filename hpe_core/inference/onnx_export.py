@@ -6,6 +6,7 @@ torch's exporter and ONNX Runtime's quantiser need the packages of the extra `ex
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import atomic
+from hpe_core.common.geometry import Array
 from hpe_core.networks.model import Network, folded, normalize, predict_probs
 from hpe_core.runtime.network import INPUT, OUTPUTS, Angles, Faces
 
@@ -26,23 +28,63 @@ _INT8 = ["Conv", "Gemm"]
 StdFactors = tuple[float, float, float]
 
 
-class PoseGraph(nn.Module):
-    """The exported graph: uint8 RGB (N, h, w, 3) → `OUTPUTS`: (N, 3), (N, 3), (N, 3, n_bins).
+@dataclass(frozen=True)
+class Corrections:
+    """What the graph does to the angles and std of the network itself.
 
-    std_factors: with which the std of pitch, yaw and roll are multiplied; None: they are not.
+    std_factors: with which the std of pitch, yaw and roll are multiplied. frame (3 x 3): C of
+    `geometry.in_head_frame`, applied to the angles; the std stay as they are. None: nothing.
     """
 
-    def __init__(self, network: Network, std_factors: StdFactors | None = None) -> None:
+    std_factors: StdFactors | None = None
+    frame: Array | None = None
+
+
+NO_CORRECTIONS = Corrections()
+
+
+class PoseGraph(nn.Module):
+    """The exported graph: uint8 RGB (N, h, w, 3) → `OUTPUTS`: (N, 3), (N, 3), (N, 3, n_bins)."""
+
+    def __init__(self, network: Network, corrections: Corrections = NO_CORRECTIONS) -> None:
         super().__init__()
         self.network, self.spec = network, network.spec
-        self.std_factors = std_factors
+        self.corrections = corrections
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         probs = predict_probs(self.network, normalize(images))
         pyr_deg, std_deg = self.spec.angle_and_std_deg(probs)
-        if self.std_factors:
-            std_deg = std_deg * torch.tensor(self.std_factors)
+        if self.corrections.std_factors:
+            std_deg = std_deg * torch.tensor(self.corrections.std_factors)
+        if self.corrections.frame is not None:
+            frame = torch.tensor(self.corrections.frame.tolist(), dtype=torch.float32)
+            pyr_deg = _in_head_frame(pyr_deg, frame)
         return pyr_deg, std_deg, probs
+
+
+def _in_head_frame(pyr_deg: Tensor, frame: Tensor) -> Tensor:
+    """`geometry.in_head_frame`, written out for the exporter: (N, 3) → (N, 3).
+
+    Only the five entries of R · C are computed that the angles are made of.
+    """
+    radians = torch.deg2rad(pyr_deg)
+    (cp, cy, cr), (sp, sy, sr) = (f(radians).unbind(-1) for f in (torch.cos, torch.sin))
+    right = torch.stack([cy * cr, -cy * sr, sy], -1) @ frame  # the first row of R · C
+    above = torch.stack([cp * sr + sp * sy * cr, cp * cr - sp * sy * sr, -sp * cy], -1) @ frame
+    beyond = torch.stack([sp * sr - cp * sy * cr, sp * cr + cp * sy * sr, cp * cy], -1) @ frame
+    cos_yaw = right[:, :2].square().sum(-1).sqrt()
+    # beyond 90° of yaw, the cosine is negative, and with it what pitch and roll are made of
+    sign = torch.where(cy < 0, -1.0, 1.0)
+    turned = torch.stack(
+        [
+            torch.atan2(-above[:, 2] * sign, beyond[:, 2] * sign),
+            torch.atan2(right[:, 2], cos_yaw * sign),
+            torch.atan2(-right[:, 1] * sign, right[:, 0] * sign),
+        ],
+        -1,
+    )
+    moved = torch.rad2deg(turned) - pyr_deg
+    return pyr_deg + moved - 360 * torch.round(moved / 360)
 
 
 def to_onnx(
@@ -50,14 +92,14 @@ def to_onnx(
     size_hw: tuple[int, int],
     opset: int,
     described: Mapping[str, str],
-    std_factors: StdFactors | None = None,
+    corrections: Corrections = NO_CORRECTIONS,
 ) -> bytes:
     """An ONNX file of any batch size. described: its metadata, besides the opset.
 
     Raises InputError where torch writes another opset, as it does below 18 without saying so.
     """
     program = torch.onnx.export(
-        PoseGraph(folded(network), std_factors).eval(),
+        PoseGraph(folded(network), corrections).eval(),
         (torch.zeros(2, *size_hw, 3, dtype=torch.uint8),),  # a batch of 1 would become a constant
         input_names=[INPUT],
         output_names=list(OUTPUTS),
@@ -111,9 +153,11 @@ def write_model(model: bytes, path: Path) -> None:
 
 
 @torch.inference_mode()
-def torch_angles(network: Network, faces: Faces, std_factors: StdFactors | None = None) -> Angles:
+def torch_angles(
+    network: Network, faces: Faces, corrections: Corrections = NO_CORRECTIONS
+) -> Angles:
     """The reference for `network.angles`: PyTorch, batch normalisation not folded."""
-    pyr_deg, std_deg, _ = PoseGraph(network, std_factors)(torch.from_numpy(faces))
+    pyr_deg, std_deg, _ = PoseGraph(network, corrections)(torch.from_numpy(faces))
     return pyr_deg.numpy(), std_deg.numpy()
 
 

@@ -80,24 +80,27 @@ def drawings_of(
     return targets
 
 
-def check_name(out: Path, suffixes: Iterable[str] | None, otherwise: str = "") -> None:
+def check_name(
+    out: Path, suffixes: Iterable[str] | None, otherwise: str = "", option: str = "--out"
+) -> None:
     """Raises BadParameter unless `out` is a new or regular file in an existing folder.
 
-    suffixes: the allowed ones, None for any. otherwise: other ways out, for the message.
+    suffixes: the allowed ones, None for any. otherwise, option: other ways out, and the option
+    that names the file, for the message.
     """
     expected = f"expected a name that ends in {' or '.join(suffixes)}" if suffixes else ""
     if suffixes and out.suffix.lower() not in suffixes:
-        raise typer.BadParameter(f"--out is {out}; {expected}{otherwise}.")
+        raise typer.BadParameter(f"{option} is {out}; {expected}{otherwise}.")
     if not out.parent.is_dir():
-        raise typer.BadParameter(f"--out is {out}; no such folder: {out.parent}.")
+        raise typer.BadParameter(f"{option} is {out}; no such folder: {out.parent}.")
     if out.exists() and not out.is_file():
-        raise typer.BadParameter(f"--out is {out}, which is no regular file; expected one.")
+        raise typer.BadParameter(f"{option} is {out}, which is no regular file; expected one.")
 
 
-def check_no_input(out: Path, inputs: Iterable[Path | None]) -> None:
+def check_no_input(out: Path, inputs: Iterable[Path | None], option: str = "--out") -> None:
     """Raises BadParameter where `out` is one of the inputs, under any name."""
     if not out.exists():
         return
     for path in inputs:
         if path and path.exists() and out.samefile(path):
-            raise typer.BadParameter(f"--out is {out}, an input; it would be overwritten.")
+            raise typer.BadParameter(f"{option} is {out}, an input; it would be overwritten.")
