@@ -73,7 +73,7 @@ audit: .venv/.installed  ## known vulnerabilities of the pinned packages; asks P
 		--require-hashes --requirement requirements.lock
 
 detector: .venv/.installed .venv-detector/.installed  ## train the demo's detector again (data/detector)
-	PYTHONPATH=$(CURDIR) dvc --cd data/detector repro recall
+	PYTHONPATH=$(CURDIR) dvc --cd data/detector repro recall int8
 
 .venv-detector/.installed: data/detector/requirements.lock .venv/.installed
 	$(PYTHON) -m venv --clear .venv-detector

@@ -74,7 +74,9 @@ def test_code_deps_hold_the_import_closure(name, stage):
 DETECTOR = ROOT / "data/detector"
 
 
-@pytest.mark.parametrize("name", ["scenes", "wider", "train", "export", "recall"])
+@pytest.mark.parametrize(
+    "name", ["scenes", "wider", "sheets", "mixture", "train", "export", "int8", "recall"]
+)
 def test_deps_of_the_detectors_own_project_are_the_imported_files(name):
     """Single files: the root's .dvcignore keeps no compiled modules out of its folders."""
     stage = yaml.safe_load((DETECTOR / "dvc.yaml").read_text())["stages"][name]

@@ -5,6 +5,7 @@ ONNX, data set → recall (JSON); fails below the recall asked for
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,15 @@ def main(
     minimum: float,
 ) -> None:
     network = Detector(detector, input_px=input_px, score=score, nms_iou=nms_iou)
+    result = measured(network, data, iou)
+    write_json(result, metrics)
+    print(result)
+    if result["recall"] < minimum:
+        sys.exit(f"error: {detector}: recall {result['recall']:.4f}, expected {minimum} or more")
+
+
+def measured(network: Detector, data: Path, iou: float) -> dict[str, Any]:
+    """`counts` over the validation images of a data set. iou: a face is found at this or more."""
     folder = data / "images" / "val"
     names = sorted(file.name for file in folder.glob("*.jpg"))
     overlaps: list[NDArray[np.float64]] = []  # of every labelled face, -1 where it was missed
@@ -52,14 +62,8 @@ def main(
         found_sides.append(longer_side(found.bbox_xyxy))
         is_face.append((box_iou(found.bbox_xyxy, faces_xyxy) >= iou).any(1))
     faces = np.concatenate(sides), np.concatenate(overlaps)
-    result = {
-        "images": len(names),
-        **counts(faces, (np.concatenate(found_sides), np.concatenate(is_face))),
-    }
-    write_json(result, metrics)
-    print(result)
-    if result["recall"] < minimum:
-        sys.exit(f"error: {detector}: recall {result['recall']:.4f}, expected {minimum} or more")
+    found = np.concatenate(found_sides), np.concatenate(is_face)
+    return {"images": len(names), **counts(faces, found)}
 
 
 def matched_iou(

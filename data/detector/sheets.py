@@ -28,17 +28,20 @@ CONTEXT = 0.25  # of the annotated square on each side of it, where the image re
 FACE_IN_SQUARE = (0.105, -0.158, 0.896, 0.906)
 
 
-def main(*, roots: list[Path], held_out: Path, out: Path, seed: int) -> None:
-    """roots: folders in AFLW's layout. held_out: the folder of AFLW2000, whose photographs are for
-    testing: AFLW's faces of the same file stems are left out.
+def main(*, root: Path, out: Path, seed: int) -> None:
+    """root: holds one folder or more in AFLW's layout (AFLW, …), and AFLW2000, whose photographs
+    are for testing: AFLW's faces of the same file stems are left out.
     """
-    test_stems = {file.stem for file in held_out.glob("*.jpg")}
-    if not test_stems:
-        raise InputError(f"{held_out}: no *.jpg there; expected AFLW2000's images, to leave out")
+    corpora = sorted(file.parent for file in root.glob("*/aflw.sqlite"))
+    test_stems = {file.stem for file in (root / "AFLW2000").glob("*.jpg")}
+    if not corpora or not test_stems:
+        raise InputError(
+            f"{root}: expected AFLW/aflw.sqlite there, and AFLW2000/*.jpg, whose faces to leave out"
+        )
     faces = [
-        (root / face.image, np.array(face.bbox_xyxy))
-        for root in roots
-        for face in read_aflw(root)
+        (corpus / face.image, np.array(face.bbox_xyxy))
+        for corpus in corpora
+        for face in read_aflw(corpus)
         if isinstance(face, Face)
         and Path(face.image).stem not in test_stems
         and np.isfinite(face.bbox_xyxy).all()

@@ -1,9 +1,8 @@
 """Brings WIDER FACE, in its owners' layout, into the format that the training reads.
 
-WIDER_{train,val}/images/EVENT/*.jpg, wider_face_split/*_bbx_gt.txt, rendered scenes → data set
+WIDER_{train,val}/images/EVENT/*.jpg, wider_face_split/*_bbx_gt.txt → data set
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +20,8 @@ COLUMNS = 10  # x, y, w, h, blur, expression, illumination, invalid, occlusion, 
 INVALID = 7
 
 
-def main(*, root: Path, out: Path, min_side_px: float, scenes: Path, scenes_max: int) -> None:
-    """scenes: a data set of `scenes.py`, whose first training pictures, at most scenes_max, are
-    added to the photographs: the detector then finds the demo's faces, too.
-
-    Boxes are clipped to the image. Left out: those marked invalid, empty ones, and those with a
+def main(*, root: Path, out: Path, min_side_px: float) -> None:
+    """Boxes are clipped to the image. Left out: those marked invalid, empty ones, and those with a
     side below min_side_px. An image that held faces and keeps none is left out too: as an example
     of "no face" it would be wrong.
     """
@@ -44,10 +40,6 @@ def main(*, root: Path, out: Path, min_side_px: float, scenes: Path, scenes_max:
             bbox_xyxy = usable(rows, size_wh, min_side_px)
             if len(bbox_xyxy) or not len(rows):
                 write_example(out, split, file.stem, file.read_bytes(), bbox_xyxy, size_wh)
-    for image in sorted((scenes / "images" / "train").glob("*.jpg"))[:scenes_max]:
-        label = scenes / "labels" / "train" / f"{image.stem}.txt"
-        for file in (image, label):
-            shutil.copyfile(file, out / file.parent.relative_to(scenes) / f"scene-{file.name}")
 
 
 def read_annotations(path: Path) -> Iterator[tuple[str, NDArray[np.float64]]]:
