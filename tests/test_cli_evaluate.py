@@ -28,6 +28,7 @@ from hpe_core.inference.labelled_faces import LabelledFaces
 from hpe_core.networks.checkpoints import save_network, save_published
 from hpe_core.networks.model import normalize, predict_probs
 from hpe_core.runtime.network import OpenNetwork, open_network
+from hpe_core.weights.catalogue import default_network
 
 CROP = {
     "height": 16, "width": 16, "margin": 2, "rule": "enlarged", "border": "replicate",
@@ -135,6 +136,12 @@ def test_a_frame_is_written_to_json_only_and_never_over_an_input(network, corpus
     (tmp_path / "link.json").symlink_to(network)
     assert "--frame is" in (message := hpe(*words, tmp_path / "link.json", code=2))
     assert "an input; it would be overwritten" in message
+
+
+def test_a_network_that_ships_is_evaluated_by_its_name(corpus):
+    first = default_network()
+    said = [measured(network, "--corpus", corpus) for network in (first.name, first.path)]
+    assert said[0] == said[1] and said[0]["network"] == first.file
 
 
 def test_a_corpus_in_another_order_has_both_errors(network, tmp_path):

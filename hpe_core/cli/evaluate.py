@@ -18,6 +18,7 @@ from hpe_core.cli.options import (
 )
 from hpe_core.crops.settings import CropRule
 from hpe_core.inference.paths import TABLE_SUFFIXES, check_name, check_no_input
+from hpe_core.weights.catalogue import network_path
 
 
 def evaluate(
@@ -25,7 +26,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="NETWORK",
-            help="A trained network (.safetensors), an exported .onnx, or a published .pth.",
+            help="A trained network (.safetensors), an exported .onnx, a published .pth, or one of "
+            "`hpe weights`.",
         ),
     ],
     *,
@@ -92,6 +94,7 @@ def evaluate(
         raise typer.BadParameter("give --test or --corpus, and not both.")
     if test is not None and (where or detector or boxes == "annotated"):
         raise typer.BadParameter("--where, --boxes and --detector are for --corpus.")
+    network = network_path(network)
     if network.suffix != ".pth" and (backbone or crop or size):
         raise typer.BadParameter("--backbone, --crop and --size are for a .pth.")
     if network.suffix == ".onnx" and device != "cpu":
