@@ -15,6 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from test_predictor import BOXES, CROP, SPEC, student
 from tiny_corpora import write_image, write_own
+from tiny_project import ROOT
 from typer.testing import CliRunner
 
 from hpe_core.cli.app import app
@@ -235,6 +236,22 @@ def test_a_frame_of_another_network_or_none_is_refused(network, frame, tmp_path)
     other.write_text("{}")
     assert "KeyError('rotation')" in hpe(*words, other, code=1)
     assert "absent.json: no such file" in hpe(*words, tmp_path / "absent.json", code=1)
+    assert not (tmp_path / "n.onnx").exists()
+
+
+def test_another_detector_finds_the_faces_from_now_on(network, tmp_path):
+    detector = ROOT / "data/detector/yolov5n-demo.onnx"
+    words = (network, "--out", tmp_path / "n.onnx", "--found-by")
+    hpe(*words, detector, "--input-px", 320)
+    found = {e.key: e.value for e in onnx.load(tmp_path / "n.onnx").metadata_props}
+    before = {**BOXES, "source": "published", "path": "boxes"}
+    assert json.loads(found["trained_on_boxes"]) == before
+    now = {"source": "detector", "path": detector.as_posix(), "input_px": 320}
+    assert json.loads(found["boxes"]) == before | now
+    opened = HeadPose.load(tmp_path / "n.onnx").detector
+    assert opened.path == detector and opened.size_hw == (320, 320)
+    (tmp_path / "n.onnx").unlink()
+    assert "no such detector" in hpe(*words, tmp_path / "absent.onnx", code=1)
     assert not (tmp_path / "n.onnx").exists()
 
 

@@ -63,6 +63,17 @@ def export(
             "`hpe evaluate --frame` for this network.",
         ),
     ] = None,
+    found_by: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DETECTOR",
+            help="A YOLOv5 export (.onnx) that finds the faces from now on, instead of the "
+            "training's boxes.",
+        ),
+    ] = None,
+    input_px: Annotated[
+        int, typer.Option(min=32, max=8192, help="The side of its input, a multiple of 32.")
+    ] = 640,
     licence: Annotated[
         str | None, typer.Option(help="For the metadata: the licence of the weights.")
     ] = None,
@@ -86,6 +97,8 @@ def export(
     if corpus is None and (where or detector or boxes == "annotated" or reader != "table"):
         raise typer.BadParameter("--reader, --where, --boxes and --detector are for --corpus.")
     check_detector(detector, boxes)
+    if input_px % 32:
+        raise typer.BadParameter(f"--input-px is {input_px}; expected a multiple of 32.")
     if int8 and not (crops or corpus):
         raise typer.BadParameter(
             "--int8 needs faces to calibrate and measure it: give --crops or --corpus."
@@ -96,13 +109,20 @@ def export(
             "pip install 'hpe-offset-ensemble[pipeline,export]'"
         )
     # torch takes seconds
-    from hpe_core.inference.export import Stated, export_onnx, faces_of_corpus, faces_of_crops
+    from hpe_core.inference.export import (
+        FoundBy,
+        Stated,
+        export_onnx,
+        faces_of_corpus,
+        faces_of_crops,
+    )
     from hpe_core.inference.labelled_faces import CorpusChoice
 
     source = faces_of_crops(crops) if crops else None
     if corpus:
         choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
         source = faces_of_corpus(network, choice)
-    stated = Stated(calibration, frame, licence, training_data)
+    finder = FoundBy(found_by, input_px) if found_by else None
+    stated = Stated(calibration, frame, finder, licence, training_data)
     for line in export_onnx(network, out, opset, source, int8, stated):
         print(line, flush=True)

@@ -19,6 +19,7 @@ from hpe_core.crops.store import Crops
 from hpe_core.crops.window import rotated_window
 from hpe_core.evaluation.columns import PYR
 from hpe_core.evaluation.metrics import summary
+from hpe_core.faces.detector import Detector
 from hpe_core.inference.head_frame import read_frame
 from hpe_core.inference.labelled_faces import CorpusChoice, corpus_faces, random_rows
 from hpe_core.inference.measure import cut_faces
@@ -61,15 +62,24 @@ class FaceSource:
 
 
 @dataclass(frozen=True)
+class FoundBy:
+    """The detector that finds a network's faces from now on, and the side of its input."""
+
+    detector: Path
+    input_px: int
+
+
+@dataclass(frozen=True)
 class Stated:
     """What a network's file does not know itself, for the exported one.
 
     calibration: of the std (`std_factors`); frame: of `hpe evaluate --frame` (`head_frame`);
-    licence, training_data: for the metadata.
+    found_by: None for the training's; licence, training_data: for the metadata.
     """
 
     calibration: Path | None = None
     frame: Path | None = None
+    found_by: FoundBy | None = None
     licence: str | None = None
     training_data: str | None = None
 
@@ -97,6 +107,8 @@ def export_onnx(
         calibrating, others, pyr_deg = faces[:first], faces[first:], pyr_deg[first:]
         images = np.concatenate([images, calibrating])
     described = _description(network, net, metadata)
+    if stated.found_by:
+        described |= _other_boxes(described["boxes"], stated.found_by)
     about = {"licence": stated.licence, "training_data": stated.training_data}
     described.update({name: text for name, text in about.items() if text})
     if factors:
@@ -214,6 +226,18 @@ def _description(path: Path, network: Network, metadata: Mapping[str, Any]) -> d
         "source": path.name,
         "source_sha256": sha256(path),
     }
+
+
+def _other_boxes(recorded: str, found_by: FoundBy) -> dict[str, str]:
+    """The entries `boxes`, and `trained_on_boxes`, which keeps what `boxes` said before.
+
+    Raises InputError for what is no detector.
+    """
+    before = json.loads(recorded)
+    path, input_px = found_by.detector, found_by.input_px
+    Detector(path, input_px=input_px, score=before["score"], nms_iou=before["nms_iou"])
+    now = {"source": "detector", "path": path.as_posix(), "input_px": input_px}
+    return {"boxes": json.dumps(before | now), "trained_on_boxes": recorded}
 
 
 def faces_of_crops(path: Path) -> FaceSource:
