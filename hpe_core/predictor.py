@@ -19,19 +19,21 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from hpe_core.common.errors import InputError
-from hpe_core.common.geometry import Array, rotation_from_pyr
+from hpe_core.common.geometry import Array, pyr_from_rotation, rotation_from_pyr
 from hpe_core.crops.window import Pixels
-from hpe_core.faces.boxes import shaped
+from hpe_core.faces.boxes import centred_inside, shaped
 from hpe_core.faces.cut import cut_face
-from hpe_core.faces.detector import Detections, Detector
+from hpe_core.faces.detector import Detections, Detector, non_maximum_suppression
 from hpe_core.faces.following import Follower
 from hpe_core.faces.images import read_upright, rgb_pixels, upright
+from hpe_core.faces.turning import turned, turned_back
 from hpe_core.runtime.network import OpenNetwork, open_network
 from hpe_core.weights.catalogue import network_path, shipped
 from hpe_core.work.prefetch import read_ahead
 
 AnyImage = str | PathLike[str] | Image.Image | NDArray[np.uint8]
 
+_SAME_FACE_IOU = 0.3  # of upright boxes around one face, found in different turns
 _FACES = 64  # per forward pass: bounds the memory
 
 
@@ -70,11 +72,15 @@ class FacePose:
 class HeadPose:
     """Finds faces and estimates their poses. `load` opens one from files."""
 
-    def __init__(self, network: OpenNetwork, detector: Detector | None) -> None:
-        """Raises InputError for a network that does not say how its faces were found."""
+    def __init__(self, network: OpenNetwork, detector: Detector | None, turns: int = 1) -> None:
+        """turns: `load`. Raises InputError for a network that does not say how its faces were
+        found, and for turns below 1.
+        """
+        if turns < 1:
+            raise InputError(f"turns {turns}; expected 1, for images as they are, or more")
         if network.boxes is None:
             raise InputError(f"{network.path}: does not say how faces are found for it")
-        self.detector = detector
+        self.detector, self.turns = detector, turns
         self._crop, self._boxes = replace(network.crop, margin=0), network.boxes
         self._read_angles = network.read
 
@@ -89,6 +95,7 @@ class HeadPose:
         input_px: int | None = None,
         border: float = 0.0,
         tiles: int = 1,
+        turns: int = 1,
     ) -> "HeadPose":
         """network: an .onnx of `hpe export`, or a .safetensors of this pipeline, which needs torch.
 
@@ -103,6 +110,9 @@ class HeadPose:
         are those of the network's training if None; border, a replicated margin as a share of the
         image's longer side, suits images that a face fills; tiles: `Detector`. A training's border
         is not taken over: it was meant for its images.
+
+        turns: for heads that lean or lie, each image is searched in so many copies, turned by equal
+        parts of 360°. Of the readings of one face the surest counts, turned back.
         """
         path = network_path(network)
         if path.suffix == ".pth":
@@ -111,7 +121,7 @@ class HeadPose:
         if detector is None and opened.boxes and opened.boxes.source != "published":
             detector = find_detector(path, opened.boxes.path)
         if detector is None or not opened.boxes:
-            return cls(opened, None)
+            return cls(opened, None, turns)
         rules = opened.boxes
         search = Detector(
             Path(detector),
@@ -127,7 +137,7 @@ class HeadPose:
                 f"{detector}: its export fixes the input at {width} x {height} pixels, found "
                 f"input_px {input_px}"
             )
-        return cls(opened, search)
+        return cls(opened, search, turns)
 
     def predict(self, image: AnyImage, bbox_xyxy: ArrayLike | None = None) -> list[FacePose]:
         """The faces of one image by falling score.
@@ -160,8 +170,11 @@ class HeadPose:
         """`predict` for a video's frames, one by one.
 
         detect_every: the detector searches every n-th frame whole, and the others only near the
-        faces of the frame before (`faces.following`).
+        faces of the frame before (`faces.following`). With `turns` every frame is searched whole.
         """
+        if self.turns > 1:
+            yield from self.predict_each(frames)
+            return
         follower = Follower(self._detector_or_error(), detect_every)
         for frame in frames:
             pixels = _pixels(frame)
@@ -170,6 +183,26 @@ class HeadPose:
             yield from self._poses([pixels], [seen])
 
     def _find(self, images: Sequence[Pixels]) -> list[list[FacePose]]:
+        if self.turns > 1:
+            return [self._find_turned(image) for image in images]
+        return self._find_upright(images)
+
+    def _find_turned(self, image: Pixels) -> list[FacePose]:
+        """The faces of all turned copies, of those of one face the surest; by falling score."""
+        readings: list[FacePose] = []
+        for degrees in 360 / self.turns * np.arange(self.turns):
+            copy, matrix = turned(image, degrees)
+            (faces,) = self._find_upright([copy])
+            readings += [_turned_back(face, matrix, degrees) for face in faces]
+        boxes = np.array([face.bbox_xyxy for face in readings]).reshape(-1, 4)
+        sureness = np.array([-face.std_deg.sum() for face in readings])
+        kept = non_maximum_suppression(boxes, sureness, _SAME_FACE_IOU)
+        inside = centred_inside(boxes, (image.shape[1], image.shape[0]))
+        return sorted(
+            (readings[at] for at in kept if inside[at]), key=lambda face: face.score, reverse=True
+        )
+
+    def _find_upright(self, images: Sequence[Pixels]) -> list[list[FacePose]]:
         found = self._detector_or_error().detect(images)
         seen = [Detections(shaped(each.bbox_xyxy, self._boxes), each.score) for each in found]
         return self._poses(images, seen)
@@ -205,6 +238,13 @@ class HeadPose:
                 "HeadPose.load(network, detector)), or give boxes to `predict`"
             )
         return self.detector
+
+
+def _turned_back(face: FacePose, matrix: Array, degrees: float) -> FacePose:
+    """A face of a copy that was turned clockwise by `degrees`, in the image itself."""
+    (box,) = turned_back(face.bbox_xyxy[None], matrix)
+    upright = rotation_from_pyr([0, 0, -degrees]) @ face.rotation
+    return replace(face, bbox_xyxy=box, pyr_deg=pyr_from_rotation(upright))
 
 
 def find_detector(network: Path, recorded: str) -> Path:

@@ -46,6 +46,14 @@ def predict(
             min=1, max=16, help="Search N x N overlapping parts, too: faces in a large crowd."
         ),
     ] = 1,
+    turns: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=36,
+            help="For heads that lean or lie: search so many turned copies of each image, too.",
+        ),
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the table to this file, or into this folder.  [default: stdout]"),
@@ -93,6 +101,8 @@ def predict(
         raise typer.BadParameter("give PATHs or --camera, and not both.")
     if smooth is not None and not smooth > 0:
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
+    if turns > 1 and detect_every is not None:
+        raise typer.BadParameter("--turns searches every frame whole: leave --detect-every out.")
     if input_px is not None and input_px % 32:
         raise typer.BadParameter(f"--input-px is {input_px}; expected a multiple of 32.")
     if draw and any(path.is_file() for path in (draw, *draw.parents)):
@@ -117,7 +127,14 @@ def predict(
     run = plan_run(media, camera, draw, smooth, detect_every)
     opened = network_path(network)
     head_pose = HeadPose.load(
-        opened, detector, device, score=score, input_px=input_px, border=border, tiles=tiles
+        opened,
+        detector,
+        device,
+        score=score,
+        input_px=input_px,
+        border=border,
+        tiles=tiles,
+        turns=turns,
     )
     if out is not None:
         found_by = [head_pose.detector.path] if head_pose.detector else []
