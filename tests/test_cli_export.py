@@ -177,6 +177,15 @@ def test_factors_of_another_network_are_refused(network, calibration, tmp_path):
     assert not (tmp_path / "n.onnx").exists()
 
 
+def test_int8_weights_take_7_bits(network, crops, tmp_path):
+    """Unsigned times signed bytes, added in pairs, must fit in 16 bits: 2 · 255 · 64 does."""
+    hpe(network, "--out", tmp_path / "n.onnx", "--int8", "--crops", crops)
+    initial = onnx.load(tmp_path / "n.int8.onnx").graph.initializer
+    weights = [onnx.numpy_helper.to_array(each) for each in initial]
+    largest = [np.abs(each.astype(int)).max() for each in weights if each.dtype == np.int8]
+    assert len(largest) > 5 and max(largest) == 64
+
+
 FRAME = rotation_from_pyr([5.9, -1.2, 0.7])
 
 

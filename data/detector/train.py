@@ -31,13 +31,14 @@ def main(
     lr: float,
     mosaic: float,
     scale: float,
+    turn_deg: float,
     seed: int,
     device: str,
     weights: Path | None = None,
 ) -> None:
     """mosaic: the share of training images that are four in one, until the last third of the
-    epochs; scale: they are resized by up to 1 ± this. weights: a checkpoint of the same depth and
-    width to go on from; none trains from scratch.
+    epochs; scale: they are resized by up to 1 ± this; turn_deg: turned by up to ± this. weights: a
+    checkpoint of the same depth and width to go on from; none trains from scratch.
     """
     settings = {name: str(value) for name, value in locals().items()}
     # Beside the output, so that the data set's files can be linked instead of copied.
@@ -66,6 +67,7 @@ def main(
             close_mosaic=max(1, epochs // 3),
             mosaic=mosaic,
             scale=scale,
+            degrees=turn_deg,
             seed=seed,
             deterministic=True,
             device=device,
@@ -151,6 +153,7 @@ if __name__ == "__main__":
     parser.add_argument("--lr", type=float, required=True)
     parser.add_argument("--mosaic", type=float, required=True)
     parser.add_argument("--scale", type=float, required=True)
+    parser.add_argument("--turn-deg", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--weights", type=Path)

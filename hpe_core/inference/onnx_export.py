@@ -119,7 +119,9 @@ def to_onnx(
 
 
 def to_int8(model: bytes, faces: Faces, source: str) -> bytes:
-    """`to_onnx`'s file with 8-bit weights (per channel) and activations, as QDQ nodes.
+    """`to_onnx`'s file with 8-bit activations and weights (per channel), as QDQ nodes.
+
+    Weights use 7 of their bits, so that sums fit on every processor (docs/predict.md: no loss).
 
     faces: their activations calibrate the ranges. source: their origin, for the metadata.
     """
@@ -138,6 +140,7 @@ def to_int8(model: bytes, faces: Faces, source: str) -> bytes:
                 # x86 multiplies unsigned by signed: signed activations are slower than float32.
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
+                reduce_range=True,  # 7 bits: on processors without VNNI, sums of 8 would overflow
             )
         finally:
             logging.disable(logging.NOTSET)
