@@ -53,10 +53,12 @@ def crops(tmp_path_factory) -> Path:
     return write(tmp_path_factory.mktemp("crops") / "c.h5", FORMAT, 9)
 
 
-def write(path: Path, crop_format: CropFormat, faces: int) -> Path:
+def write(path: Path, crop_format: CropFormat, faces: int, held_out: int = 0) -> Path:
+    """held_out: so many faces, the last ones, are for validation."""
     rng = np.random.default_rng(5)
     table = pd.DataFrame(rng.uniform(-40, 40, (faces, 3)), columns=["pitch", "yaw", "roll"])
-    table = table.assign(face_id=table.index.astype(str), group="g", order="XYZ", validation=False)
+    table = table.assign(face_id=table.index.astype(str), group="g", order="XYZ")
+    table = table.assign(validation=table.index >= faces - held_out)
     images = rng.integers(0, 256, (faces, *crop_format.shape), dtype=np.uint8)
     write_crops(path, table, (encode(image, crop_format) for image in images), crop_format, {})
     return path
@@ -315,6 +317,19 @@ def test_int8_is_measured_on_faces_that_did_not_calibrate_it(network, crops, tmp
     metadata = {entry.key: entry.value for entry in onnx.load(small).metadata_props}
     assert json.loads(metadata["crop"]) == CROP
     assert json.loads(metadata["int8_calibration"]) == {"faces": 4, "source": "c.h5"}
+
+
+def test_of_a_training_set_int8_takes_the_validation_faces_alone(tmp_path):
+    source = export.faces_of_crops(write(tmp_path / "train.h5", FORMAT, 9, held_out=4))
+    faces, pyr_deg = source.read((16, 16), 100)
+    opened = Crops(tmp_path / "train.h5")
+    order = np.lexsort(pyr_deg.T)
+    own = opened.pyr_deg[5:][np.lexsort(opened.pyr_deg[5:].T)]
+    np.testing.assert_array_equal(pyr_deg[order], own)
+    assert faces.shape == (4, 16, 16, 3)
+    few = export.faces_of_crops(write(tmp_path / "few.h5", FORMAT, 9, held_out=1))
+    with pytest.raises(InputError, match="few.h5: 1 faces of .* expected at least two"):
+        few.read((16, 16), 100)
 
 
 def test_int8_of_a_corpus_is_measured_as_evaluate_does(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ LONG_S = 300
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory) -> Path:
-    """All four, rendered, and a file of boxes for each as the paper's authors publish them."""
+    """All four, one of them twice, rendered, and a file of boxes for each as the paper's authors publish them."""
     folder = tmp_path_factory.mktemp("profiles") / "corpora"
     for name, main in MODULES.items():
         params = write_params(folder.parent / "params.yaml", {**TINY, "BIWI": {"frames": 3}})
         planted = folder.parent / f"{name}.csv"
         main(params=params, out=folder / name, planted=planted, workers=1)
         write_boxes(read_corpus(name, folder / name).faces, folder / "published" / f"{name}.json")
+    shutil.copytree(folder / "AFLW", folder / "AFLW_more")  # photo.yaml: as a corpus of its own
     return folder
 
 

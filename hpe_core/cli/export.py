@@ -34,7 +34,9 @@ def export(
     crops: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Faces for int8: the crops of a test set, .h5, from `dvc repro`."
+            metavar="FILE",
+            help="Faces for int8: crops of `dvc repro`, .h5, of a test set, or of a training set "
+            "with validation faces, of which those are taken.",
         ),
     ] = None,
     corpus: Annotated[

@@ -241,16 +241,18 @@ def _other_boxes(recorded: str, found_by: FoundBy) -> dict[str, str]:
 
 
 def faces_of_crops(path: Path) -> FaceSource:
-    """The faces of a crops file."""
+    """The faces of a crops file; of a training set's its validation faces alone."""
 
     def read(size_hw: tuple[int, int], at_most: int) -> tuple[Faces, Array]:
         crops = Crops(path)
-        if crops.format.size_hw != size_hw or len(crops) < 2:
+        held_out = crops.validation if crops.validation.any() else np.ones(len(crops), bool)
+        usable = np.flatnonzero(held_out)
+        if crops.format.size_hw != size_hw or len(usable) < 2:
             raise InputError(
-                f"{path}: {len(crops)} faces of {crops.format.size_hw} pixels; expected at least "
+                f"{path}: {len(usable)} faces of {crops.format.size_hw} pixels; expected at least "
                 f"two of {size_hw}, the network's input size"
             )
-        rows = random_rows(len(crops), at_most)
+        rows = usable[random_rows(len(usable), at_most)]
         faces = np.stack([rotated_window(crops[row], size_hw, 0) for row in rows])
         return faces, crops.pyr_deg[rows]
 
