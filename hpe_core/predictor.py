@@ -112,7 +112,8 @@ class HeadPose:
         is not taken over: it was meant for its images.
 
         turns: for heads that lean or lie, each image is searched in so many copies, turned by equal
-        parts of 360°. Of the readings of one face the surest counts, turned back.
+        parts of 360°. Of the readings of one face the one with the largest score per std counts,
+        turned back.
         """
         path = network_path(network)
         if path.suffix == ".pth":
@@ -195,7 +196,7 @@ class HeadPose:
             (faces,) = self._find_upright([copy])
             readings += [_turned_back(face, matrix, degrees) for face in faces]
         boxes = np.array([face.bbox_xyxy for face in readings]).reshape(-1, 4)
-        sureness = np.array([-face.std_deg.sum() for face in readings])
+        sureness = np.array([face.score / face.std_deg.mean() for face in readings])
         kept = non_maximum_suppression(boxes, sureness, _SAME_FACE_IOU)
         inside = centred_inside(boxes, (image.shape[1], image.shape[0]))
         return sorted(

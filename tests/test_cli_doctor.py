@@ -63,7 +63,8 @@ def test_without_options_packages_devices_and_what_ships_are_checked():
 
 
 def test_another_detector():
-    state, found = hpe("--detector", DETECTOR)["network"]
+    words = ("--network", "drawn-resnet8", "--detector", DETECTOR)
+    state, found = hpe(*words)["network"]
     assert state == "ok" and found.endswith(f"detector {DETECTOR}")
     state, message = hpe("--detector", "absent.onnx", code=1)["network"]
     assert (state, message[:30]) == ("failed", "absent.onnx: no such detector;")

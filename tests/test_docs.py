@@ -55,9 +55,9 @@ def cells(path: str) -> list[dict[str, str]]:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2 : rows.index([])]]
 
 
-def test_the_readme_shows_the_demos_own_table():
+def test_the_demos_page_shows_its_own_table():
     """Its columns are some of the summary's; no row is left out."""
-    shown, found = cells("README.md"), cells("metrics/tables/summary.md")
+    shown, found = cells("docs/demo.md"), cells("metrics/tables/summary.md")
     assert {"test", "network", "MAE", "95 %", "gain"} <= set(shown[0])
     assert shown == [{name: row[name] for name in shown[0]} for row in found]
 

@@ -91,7 +91,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         assert {"hpe_core/inference/face.jpg", "hpe_core/py.typed"} <= names
         licence = next(name for name in wheel.namelist() if name.endswith("licenses/LICENSE"))
         assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
-    assert wheel_of(built).stat().st_size < 10_000_000
+    assert wheel_of(built).stat().st_size < 18_000_000
 
 
 def test_the_sdist_holds_what_makes_the_wheel(built):
@@ -102,7 +102,7 @@ def test_the_sdist_holds_what_makes_the_wheel(built):
     elsewhere = {str(DETECTOR), f"{DETECTOR}.sha256"}
     assert names - package_files() == {*about, *elsewhere, ".gitignore"}
     assert package_files() <= names
-    assert sdist.stat().st_size < 10_000_000
+    assert sdist.stat().st_size < 18_000_000
 
 
 def test_the_version_is_one_and_the_changelog_has_it(built):

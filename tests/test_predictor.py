@@ -83,7 +83,8 @@ def test_how_the_detector_searches_is_the_users_and_no_border_is_taken_over(plac
         HeadPose.load(place(), input_px=96)
     assert HeadPose.load(place(), input_px=64).detector.size_hw == (64, 64)
     assert HeadPose.load(input_px=640).detector.size_hw == (640, 640)
-    assert HeadPose.load().detector.size_hw == (320, 320)
+    assert HeadPose.load().detector.size_hw == (416, 416)
+    assert HeadPose.load().detector.score == 0.25
 
 
 def test_the_margin_of_the_trainings_crops_is_not_cut(place, image):

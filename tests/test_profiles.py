@@ -24,7 +24,7 @@ LONG_S = 300
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory) -> Path:
-    """All four, one of them twice, rendered, and a file of boxes for each as the paper's authors publish them."""
+    """All four, AFLW twice, rendered, and boxes of each as the paper's authors publish them."""
     folder = tmp_path_factory.mktemp("profiles") / "corpora"
     for name, main in MODULES.items():
         params = write_params(folder.parent / "params.yaml", {**TINY, "BIWI": {"frames": 3}})

@@ -13,6 +13,7 @@ from hpe_core.cli.options import (
     WhereOption,
     accepted_values,
     check_detector,
+    multiple_of_32,
 )
 from hpe_core.common.errors import InputError
 from hpe_core.inference.paths import check_name
@@ -74,8 +75,17 @@ def export(
         ),
     ] = None,
     input_px: Annotated[
-        int, typer.Option(min=32, max=8192, help="The side of its input, a multiple of 32.")
+        int,
+        typer.Option(
+            min=32,
+            max=8192,
+            callback=multiple_of_32,
+            help="The side of its input, a multiple of 32.",
+        ),
     ] = 640,
+    score: Annotated[
+        float, typer.Option(min=0, max=1, help="The least score of a face that it finds.")
+    ] = 0.3,
     licence: Annotated[
         str | None, typer.Option(help="For the metadata: the licence of the weights.")
     ] = None,
@@ -99,8 +109,6 @@ def export(
     if corpus is None and (where or detector or boxes == "annotated" or reader != "table"):
         raise typer.BadParameter("--reader, --where, --boxes and --detector are for --corpus.")
     check_detector(detector, boxes)
-    if input_px % 32:
-        raise typer.BadParameter(f"--input-px is {input_px}; expected a multiple of 32.")
     if int8 and not (crops or corpus):
         raise typer.BadParameter(
             "--int8 needs faces to calibrate and measure it: give --crops or --corpus."
@@ -124,7 +132,7 @@ def export(
     if corpus:
         choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
         source = faces_of_corpus(network, choice)
-    finder = FoundBy(found_by, input_px) if found_by else None
+    finder = FoundBy(found_by, input_px, score) if found_by else None
     stated = Stated(calibration, frame, finder, licence, training_data)
     for line in export_onnx(network, out, opset, source, int8, stated):
         print(line, flush=True)

@@ -90,6 +90,13 @@ def accepted_values(where: Sequence[str] | None) -> dict[str, list[str]]:
     return accepted
 
 
+def multiple_of_32(value: int | None) -> int | None:
+    """A callback of --input-px."""
+    if value is not None and value % 32:
+        raise typer.BadParameter(f"--input-px is {value}; expected a multiple of 32.")
+    return value
+
+
 def check_detector(detector: Path | None, boxes: str) -> None:
     """Raises BadParameter for a detector beside annotated boxes."""
     if detector and boxes == "annotated":

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpe_core.cli.options import DetectorOption, DeviceOption, NetworkOption
+from hpe_core.cli.options import DetectorOption, DeviceOption, NetworkOption, multiple_of_32
 from hpe_core.inference.paths import TABLE_SUFFIXES, check_name, check_no_input, find_media
 
 
@@ -30,6 +30,7 @@ def predict(
         typer.Option(
             min=32,
             max=8192,
+            callback=multiple_of_32,
             help="Side of the detector's input, a multiple of 32; more pixels find smaller faces.  "
             "[default: that of the training]",
         ),
@@ -103,8 +104,6 @@ def predict(
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
     if turns > 1 and detect_every is not None:
         raise typer.BadParameter("--turns searches every frame whole: leave --detect-every out.")
-    if input_px is not None and input_px % 32:
-        raise typer.BadParameter(f"--input-px is {input_px}; expected a multiple of 32.")
     if draw and any(path.is_file() for path in (draw, *draw.parents)):
         raise typer.BadParameter(f"--draw is {draw}, a file; expected a folder.")
     given = form
@@ -140,9 +139,7 @@ def predict(
         found_by = [head_pose.detector.path] if head_pose.detector else []
         check_no_input(out, [*media.names, opened, *found_by])
     if network is None:
-        used = default_network()
-        about = f"{used.name} ({used.licence}), trained on {used.training_data}"
-        print(f"network: {about}", file=sys.stderr)
+        print(f"network: {default_network()}", file=sys.stderr)
     write_rows(run.rows(head_pose), run.columns, form, out or sys.stdout)
     print(run.tally, file=sys.stderr)
     if media.note:

@@ -63,10 +63,11 @@ class FaceSource:
 
 @dataclass(frozen=True)
 class FoundBy:
-    """The detector that finds a network's faces from now on, and the side of its input."""
+    """The detector that finds a network's faces from now on, its input and the least score."""
 
     detector: Path
     input_px: int
+    score: float
 
 
 @dataclass(frozen=True)
@@ -106,15 +107,12 @@ def export_onnx(
         first = min(CALIBRATION_FACES, len(faces) // 2)
         calibrating, others, pyr_deg = faces[:first], faces[first:], pyr_deg[first:]
         images = np.concatenate([images, calibrating])
-    described = _description(network, net, metadata)
-    if stated.found_by:
-        described |= _other_boxes(described["boxes"], stated.found_by)
-    about = {"licence": stated.licence, "training_data": stated.training_data}
-    described.update({name: text for name, text in about.items() if text})
-    if factors:
-        described["std_factors"] = json.dumps(factors)
-    if frame:
-        described["frame"] = json.dumps(frame)
+    described = _description(network, net, metadata) | {
+        name: json.dumps(applied)
+        for name, applied in {"std_factors": factors, "frame": frame}.items()
+        if applied
+    }
+    described |= _stated(stated, described["boxes"])
     model = to_onnx(net, (height, width), opset, described, corrections)
     session = open_session(model)
     off_deg = parity_deg(net, session, images, corrections)
@@ -228,15 +226,22 @@ def _description(path: Path, network: Network, metadata: Mapping[str, Any]) -> d
     }
 
 
+def _stated(stated: Stated, recorded_boxes: str) -> dict[str, str]:
+    """The entries that only the user knows."""
+    about = {"licence": stated.licence, "training_data": stated.training_data}
+    entries = {name: text for name, text in about.items() if text}
+    return entries | (_other_boxes(recorded_boxes, stated.found_by) if stated.found_by else {})
+
+
 def _other_boxes(recorded: str, found_by: FoundBy) -> dict[str, str]:
     """The entries `boxes`, and `trained_on_boxes`, which keeps what `boxes` said before.
 
     Raises InputError for what is no detector.
     """
     before = json.loads(recorded)
-    path, input_px = found_by.detector, found_by.input_px
-    Detector(path, input_px=input_px, score=before["score"], nms_iou=before["nms_iou"])
-    now = {"source": "detector", "path": path.as_posix(), "input_px": input_px}
+    path, input_px, score = found_by.detector, found_by.input_px, found_by.score
+    Detector(path, input_px=input_px, score=score, nms_iou=before["nms_iou"])
+    now = {"source": "detector", "path": path.as_posix(), "input_px": input_px, "score": score}
     return {"boxes": json.dumps(before | now), "trained_on_boxes": recorded}
 
 

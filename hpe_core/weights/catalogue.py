@@ -24,6 +24,9 @@ class Weights:
     card: str
     checkout: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.licence}), trained on {self.training_data}"
+
     @property
     def path(self) -> Path:
         own = FOLDER / self.file
