@@ -9,6 +9,9 @@ import typer
 from hpe_core.cli.options import DetectorOption, DeviceOption, NetworkOption, multiple_of_32
 from hpe_core.inference.paths import TABLE_SUFFIXES, check_name, check_no_input, find_media
 
+Form = Literal["csv", "json", "parquet"]
+_FORMS: dict[str, Form] = {".json": "json", ".parquet": "parquet"}
+
 
 def predict(
     paths: Annotated[
@@ -60,7 +63,7 @@ def predict(
         typer.Option(help="Write the table to this file, or into this folder.  [default: stdout]"),
     ] = None,
     form: Annotated[
-        Literal["csv", "json", "parquet"] | None,
+        Form | None,
         typer.Option("--format", help="The table's format.  [default: that of --out, or csv]"),
     ] = None,
     draw: Annotated[
@@ -107,9 +110,7 @@ def predict(
     if draw and any(path.is_file() for path in (draw, *draw.parents)):
         raise typer.BadParameter(f"--draw is {draw}, a file; expected a folder.")
     given = form
-    if form is None:
-        suffix = out.suffix.lower() if out else ""
-        form = "json" if suffix == ".json" else "parquet" if suffix == ".parquet" else "csv"
+    form = form or _FORMS.get(out.suffix.lower() if out else "", "csv")
     if form == "parquet" and out is None:
         raise typer.BadParameter("parquet cannot go to stdout: give --out a file.")
     if out is not None:
