@@ -267,8 +267,13 @@ def test_another_detector_finds_the_faces_from_now_on(network, tmp_path):
     assert not (tmp_path / "n.onnx").exists()
 
 
-def test_it_holds_no_path_of_this_machine(exported):
+def test_it_holds_no_path_of_this_machine(exported, tmp_path):
     assert b".py" not in exported[0].read_bytes()
+    boxes = {**BOXES, "source": "detector", "path": (tmp_path / "theirs.onnx").as_posix()}
+    network = save(student(), tmp_path / "n.safetensors", boxes=boxes)
+    detector = ROOT / "data/detector/yolov5n-demo.onnx"
+    hpe(network, "--out", tmp_path / "n.onnx", "--found-by", detector)
+    assert str(tmp_path).encode() not in (tmp_path / "n.onnx").read_bytes()
 
 
 def test_the_same_network_gives_the_same_bytes_and_another_opset_others(

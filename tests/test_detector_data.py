@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from bench import detectors
 from hypothesis import given
@@ -24,6 +25,7 @@ from hpe_core.common.errors import InputError
 from hpe_core.faces.boxes import iou
 from hpe_core.faces.detector import Detector
 from hpe_core.faces.images import read_image
+from hpe_core.weights.catalogue import shipped
 
 SHIPPED = ROOT / "data/detector/yolov5n-demo.onnx"
 SIZE_WH = (200, 100)
@@ -306,6 +308,27 @@ def test_in_8_bits_the_shipped_detector_finds_the_same_face_in_a_third_of_the_si
     with pytest.raises(InputError, match="4 training images; expected at least 5"):
         int8.main(**words, out=tmp_path / "more.onnx", images=5)
     assert not (tmp_path / "more.onnx").exists()
+
+
+def test_an_exported_detector_names_neither_folder_nor_time(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "data/detector"))
+    write_network(tmp_path / "net.onnx", np.zeros((84, 5), np.float32))
+    model = onnx.load(tmp_path / "net.onnx")
+    told = {"description": "trained on /home/me", "date": "2026-11-30", "task": "detect"}
+    onnx.helper.set_model_props(model, told)
+    onnx.save(model, tmp_path / "net.onnx")
+    module = importlib.import_module("export")
+    module.write_without_traces(tmp_path / "net.onnx", tmp_path / "out.onnx")
+    found = onnx.load(tmp_path / "out.onnx")
+    assert {entry.key: entry.value for entry in found.metadata_props} == {"task": "detect"}
+    assert found.graph == model.graph
+
+
+def test_no_weights_that_ship_name_a_folder_of_a_machine():
+    for each in shipped():
+        content = each.path.read_bytes()
+        for folder in (b"/work/", b"/tmp/", b"/home/", b"/root/"):
+            assert folder not in content, f"{each.name}: {folder.decode()}"
 
 
 def test_training_goes_on_only_with_the_same_settings(tmp_path, monkeypatch):

@@ -22,7 +22,22 @@ def main(*, weights: Path, out: Path, opset: int) -> None:
         shutil.copyfile(weights, copy)
         # No simplify: it needs one more package, and ONNX Runtime does the same when it loads.
         exported = YOLO(copy).export(format="onnx", opset=opset, dynamic=True, simplify=False)
-        shutil.copyfile(exported, out)
+        write_without_traces(exported, out)
+
+
+def write_without_traces(exported: Path, out: Path) -> None:
+    """A copy whose metadata name neither a folder of this machine nor the time."""
+    import onnx
+
+    model = onnx.load(exported)
+    kept = {
+        entry.key: entry.value
+        for entry in model.metadata_props
+        if entry.key not in ("description", "date")
+    }
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, kept)
+    onnx.save(model, out)
 
 
 if __name__ == "__main__":

@@ -242,7 +242,9 @@ def _other_boxes(recorded: str, found_by: FoundBy) -> dict[str, str]:
     path, input_px, score = found_by.detector, found_by.input_px, found_by.score
     Detector(path, input_px=input_px, score=score, nms_iou=before["nms_iou"])
     now = {"source": "detector", "path": path.as_posix(), "input_px": input_px, "score": score}
-    return {"boxes": json.dumps(before | now), "trained_on_boxes": recorded}
+    # The base name: no folder of the machine of the training.
+    earlier = before | {"path": Path(before["path"]).name}
+    return {"boxes": json.dumps(before | now), "trained_on_boxes": json.dumps(earlier)}
 
 
 def faces_of_crops(path: Path) -> FaceSource:
