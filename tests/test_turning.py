@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bench.turns import readings
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_project import ROOT
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from hpe_core.cli.app import app
 from hpe_core.common.errors import InputError
 from hpe_core.common.geometry import geodesic_deg, pyr_from_rotation, rotation_from_pyr
+from hpe_core.common.table_files import ANNOTATED_BOX
 from hpe_core.faces.images import read_image
 from hpe_core.faces.turning import turned, turned_back
 from hpe_core.predictor import FacePose, HeadPose
@@ -125,3 +127,25 @@ def test_turns_are_checked():
         HeadPose.load(*PAIR, turns=0)
     words = ["predict", "video.mp4", "--turns", "4", "--detect-every", "2"]
     assert "--turns searches every frame whole" in CliRunner().invoke(app, words).output
+
+
+class Nearby:
+    """Reads one face, `off` pixels from where the middle of a turned FACE is."""
+
+    def __init__(self, off: float) -> None:
+        self.off = off
+
+    def predict(self, image):
+        middle = np.array(image.shape[1::-1]) / 2 + self.off
+        box = np.concatenate([middle - 40, middle + 40])
+        pose = pyr_from_rotation(rotation_from_pyr([0, 0, 95]) @ rotation_from_pyr([5, 30, 10]))
+        return [FacePose(box, 0.9, pose, np.array([1.0, 2.0, 6.0]))]
+
+
+@pytest.mark.parametrize(("off", "expected"), [(0, (5.0, 3.0)), (50, (np.nan, np.nan))])
+def test_the_bench_of_turns_measures_the_face_where_it_is(off, expected):
+    height, width = FACE.shape[:2]
+    box = dict(zip(ANNOTATED_BOX, (0, 0, width, height), strict=True))
+    face = {"image": "face.jpg", **box, "pitch": 5, "yaw": 30, "roll": 10}
+    found = list(readings(Nearby(off * width / 80), [face], ROOT / "hpe_core/inference", 90))
+    np.testing.assert_allclose(found, [expected], atol=1e-6)

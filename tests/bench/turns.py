@@ -34,8 +34,10 @@ def main(*, corpus: Path, faces: int = 100, turns: tuple[int, ...] = (1, 8)) -> 
     for number in turns:
         head_pose = HeadPose.load(turns=number)
         for degrees in tqdm(range(0, 181, STEP_DEG), desc=f"{number} turns"):
-            off = np.array(list(errors(head_pose, table.to_dict("records"), corpus, degrees)))
-            found = off[np.isfinite(off)]
+            pairs = readings(head_pose, table.to_dict("records"), corpus, degrees)
+            off, std_deg = np.array(list(pairs)).T
+            seen = np.isfinite(off)
+            found = off[seen]
             rows.append(
                 {
                     "turns": number,
@@ -43,17 +45,18 @@ def main(*, corpus: Path, faces: int = 100, turns: tuple[int, ...] = (1, 8)) -> 
                     "mean": found.mean(),
                     "median": np.median(found),
                     "over 60°, %": 100 * (found > GROSS_DEG).mean(),
-                    "not found, %": 100 * (1 - len(found) / len(off)),
+                    "not found, %": 100 * (~seen).mean(),
+                    "std": std_deg[seen].mean(),
                 }
             )
     table = pd.DataFrame(rows).round(1).astype(object)
     print(table.to_markdown(index=False))
 
 
-def errors(
+def readings(
     head_pose: HeadPose, faces: list[dict[Any, Any]], folder: Path, degrees: float
-) -> Iterator[float]:
-    """The geodesic error of each face, degrees; NaN where it is not found."""
+) -> Iterator[tuple[float, float]]:
+    """Geodesic error and mean std of each face, degrees; NaN where it is not found."""
     for face in faces:
         copy, matrix = turned(read_image(folder / face["image"]), degrees)
         box = np.array([face[side] for side in ANNOTATED_BOX])
@@ -65,9 +68,10 @@ def errors(
         )
         distance, nearest = min(at, key=lambda pair: pair[0], default=(np.inf, None))
         if nearest is None or distance > NEAR * (box[2] - box[0]):
-            yield np.nan
+            yield np.nan, np.nan
         else:
-            yield float(geodesic_deg(nearest.pyr_deg, pyr_from_rotation(truth)))
+            off = float(geodesic_deg(nearest.pyr_deg, pyr_from_rotation(truth)))
+            yield off, nearest.std_deg.mean()
 
 
 if __name__ == "__main__":
