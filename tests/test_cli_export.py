@@ -253,12 +253,12 @@ def test_a_frame_of_another_network_or_none_is_refused(network, frame, tmp_path)
 def test_another_detector_finds_the_faces_from_now_on(network, tmp_path):
     detector = ROOT / "data/detector/yolov5n-demo.onnx"
     words = (network, "--out", tmp_path / "n.onnx", "--found-by")
-    hpe(*words, detector, "--input-px", 320, "--score", 0.25)
+    hpe(*words, detector, "--input-px", 320, "--score", 0.25, "--box-scale", 1.06)
     found = {e.key: e.value for e in onnx.load(tmp_path / "n.onnx").metadata_props}
     before = {**BOXES, "source": "published", "path": "boxes"}
     assert json.loads(found["trained_on_boxes"]) == before
     now = {"source": "detector", "path": detector.as_posix(), "input_px": 320}
-    now["score"] = 0.25
+    now |= {"score": 0.25, "scale": 1.06}
     assert json.loads(found["boxes"]) == before | now
     opened = HeadPose.load(tmp_path / "n.onnx").detector
     assert opened.path == detector and opened.size_hw == (320, 320)

@@ -86,6 +86,12 @@ def export(
     score: Annotated[
         float, typer.Option(min=0, max=1, help="The least score of a face that it finds.")
     ] = 0.3,
+    box_scale: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=10, help="Its boxes' sides are multiplied by this, to fit the training's."
+        ),
+    ] = 1.0,
     licence: Annotated[
         str | None, typer.Option(help="For the metadata: the licence of the weights.")
     ] = None,
@@ -132,7 +138,7 @@ def export(
     if corpus:
         choice = CorpusChoice(corpus, reader, accepted_values(where), boxes, detector)
         source = faces_of_corpus(network, choice)
-    finder = FoundBy(found_by, input_px, score) if found_by else None
+    finder = FoundBy(found_by, input_px, score, box_scale) if found_by else None
     stated = Stated(calibration, frame, finder, licence, training_data)
     for line in export_onnx(network, out, opset, source, int8, stated):
         print(line, flush=True)

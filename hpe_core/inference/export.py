@@ -63,11 +63,15 @@ class FaceSource:
 
 @dataclass(frozen=True)
 class FoundBy:
-    """The detector that finds a network's faces from now on, its input and the least score."""
+    """The detector that finds a network's faces from now on, its input and the least score.
+
+    scale: of its boxes, where they are smaller or larger than those of the training.
+    """
 
     detector: Path
     input_px: int
     score: float
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,7 @@ def _other_boxes(recorded: str, found_by: FoundBy) -> dict[str, str]:
     path, input_px, score = found_by.detector, found_by.input_px, found_by.score
     Detector(path, input_px=input_px, score=score, nms_iou=before["nms_iou"])
     now = {"source": "detector", "path": path.as_posix(), "input_px": input_px, "score": score}
+    now["scale"] = found_by.scale
     # The base name: no folder of the machine of the training.
     earlier = before | {"path": Path(before["path"]).name}
     return {"boxes": json.dumps(before | now), "trained_on_boxes": json.dumps(earlier)}
