@@ -92,6 +92,15 @@ def test_the_surest_reading_of_a_face_counts_turned_back():
     assert geodesic_deg(face.pyr_deg, pyr_from_rotation(expected)) < 1e-6
 
 
+def test_a_quarter_turn_is_taken_back_the_other_way():
+    """(30, 50) of 100 x 200 pixels goes to (150, 30) of 200 x 100, a quarter turn clockwise."""
+    image = np.zeros((200, 100, 3), np.uint8)
+    (face,) = Told({1: [reading(150, 30, 0.5, 9)]}, 4).predict(image)
+    np.testing.assert_allclose(face.bbox_xyxy, [20, 40, 40, 60], atol=1e-9)
+    expected = rotation_from_pyr([0, 0, -90]) @ rotation_from_pyr([5, 30, 10])
+    assert geodesic_deg(face.pyr_deg, pyr_from_rotation(expected)) < 1e-6
+
+
 def test_other_faces_stay_by_falling_score_and_those_beside_the_image_go():
     image = np.zeros((100, 100, 3), np.uint8)
     readings = {
