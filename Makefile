@@ -72,7 +72,7 @@ audit: .venv/.installed  ## known vulnerabilities of the pinned packages; asks P
 	$(BIN)/uv tool run --from pip-audit==$(PIP_AUDIT_VERSION) pip-audit --strict --disable-pip \
 		--require-hashes --requirement requirements.lock
 
-detector: .venv/.installed .venv-detector/.installed  ## train the demo's detector again (data/detector)
+detector: .venv/.installed .venv-detector/.installed  ## train a detector, the demo's or that for photographs (data/detector)
 	PYTHONPATH=$(CURDIR) dvc --cd data/detector repro recall int8
 
 .venv-detector/.installed: data/detector/requirements.lock .venv/.installed

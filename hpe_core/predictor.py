@@ -101,13 +101,13 @@ class HeadPose:
 
         Both record how to find and cut faces. Or the name of a network that ships with the package,
         or None for the first of those (`hpe weights`). detector: a YOLOv5 export (.onnx); None
-        takes that of the network's training (`find_detector`), or none if that used published
+        takes the one that the network records (`find_detector`), or none if that used published
         boxes.
         device: of a .safetensors, a torch device. Raises InputError for a file that is missing,
         damaged, or does not say how its faces were cut, and for a device that is not there.
 
         How the detector searches: score, the least of a face, and input_px, the side of its input,
-        are those of the network's training if None; border, a replicated margin as a share of the
+        are those that the network records if None; border, a replicated margin as a share of the
         image's longer side, suits images that a face fills; tiles: `Detector`. A training's border
         is not taken over: it was meant for its images.
 
@@ -249,7 +249,7 @@ def _turned_back(face: FacePose, matrix: Array, degrees: float) -> FacePose:
 
 
 def find_detector(network: Path, recorded: str) -> Path:
-    """The detector that found a network's training faces. recorded: its `boxes.path`.
+    """The detector that finds faces for a network. recorded: its `boxes.path`.
 
     Looks for that path from the current folder, for its base name beside the network, for the path
     from each folder above the network, and among the detectors that ship with the package. Raises

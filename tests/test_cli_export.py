@@ -263,6 +263,9 @@ def test_another_detector_finds_the_faces_from_now_on(network, tmp_path):
     opened = HeadPose.load(tmp_path / "n.onnx").detector
     assert opened.path == detector and opened.size_hw == (320, 320)
     (tmp_path / "n.onnx").unlink()
+    for option, value in (("--input-px", 320), ("--score", 0.5), ("--box-scale", 1.1)):
+        message = hpe(network, "--out", tmp_path / "n.onnx", option, value, code=2)
+        assert "are for --found-by" in message
     assert "no such detector" in hpe(*words, tmp_path / "absent.onnx", code=1)
     assert not (tmp_path / "n.onnx").exists()
 

@@ -115,6 +115,8 @@ def export(
     if corpus is None and (where or detector or boxes == "annotated" or reader != "table"):
         raise typer.BadParameter("--reader, --where, --boxes and --detector are for --corpus.")
     check_detector(detector, boxes)
+    if found_by is None and (input_px, score, box_scale) != (640, 0.3, 1.0):
+        raise typer.BadParameter("--input-px, --score and --box-scale are for --found-by.")
     if int8 and not (crops or corpus):
         raise typer.BadParameter(
             "--int8 needs faces to calibrate and measure it: give --crops or --corpus."

@@ -26,7 +26,7 @@ def _device(name: str) -> str:
 DetectorOption = Annotated[
     Path | None,
     typer.Option(
-        help="A face detector: a YOLOv5 export, .onnx.  [default: that of the network's training]"
+        help="A face detector: a YOLOv5 export, .onnx.  [default: that in the network's file]"
     ),
 ]
 NetworkOption = Annotated[

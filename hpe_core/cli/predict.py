@@ -26,7 +26,9 @@ def predict(
     device: DeviceOption = "cpu",
     score: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least score of a face.  [default: that of the training]"),
+        typer.Option(
+            min=0, max=1, help="Least score of a face.  [default: that in the network's file]"
+        ),
     ] = None,
     input_px: Annotated[
         int | None,
@@ -35,7 +37,7 @@ def predict(
             max=8192,
             callback=multiple_of_32,
             help="Side of the detector's input, a multiple of 32; more pixels find smaller faces.  "
-            "[default: that of the training]",
+            "[default: that in the network's file]",
         ),
     ] = None,
     border: Annotated[
