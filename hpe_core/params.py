@@ -1,5 +1,6 @@
 """Checks a whole params file: every section, and that sections fit together."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,8 +138,8 @@ def _with_margin(path: Path, loaded: dict[str, Any]) -> CropFormat:
 
 
 def _margin_wanted(loaded: dict[str, Any]) -> int:
-    """Past a smaller margin, rotated training views and windows of jittered boxes repeat the edge
-    of the crop. With the windows of K_max, so that no K below it crops again.
+    """Past a smaller margin, training views and windows of jittered boxes repeat the edge of the
+    crop. With the windows of K_max, so that no K below it crops again.
     """
     size_hw, teacher, jitter = loaded["crop"].size_hw, loaded["ensemble"], loaded["jitter"]
     seen_deg = max(loaded["augment"].rotate_deg, _view_deg(loaded) + loaded["distill"].rotate_deg)
@@ -148,7 +149,14 @@ def _margin_wanted(loaded: dict[str, Any]) -> int:
     reach = rotated_reach(side, shifted, [0.0, *teacher.rotations_deg])
     jitters = box_jitters(jitter.shifts, jitter.scales)
     moved = [margin_needed(each, size_hw, reach) for each in jitters]
-    return max(rotated_reach(side, 0, [rotate_deg]), *moved)
+    return max(_view_reach(loaded["augment"], side, rotate_deg), *moved)
+
+
+def _view_reach(augment: Augment, side: int, rotate_deg: float) -> int:
+    """How many pixels beyond the box the farthest training view reaches."""
+    half = (side - 1) / 2
+    rotated = half + rotated_reach(side, 0, [rotate_deg])
+    return math.ceil(augment.max_shift * side + augment.max_scale * rotated - half - 1e-6)
 
 
 def _margins_needed(loaded: dict[str, Any]) -> Iterator[tuple[int, str]]:

@@ -77,7 +77,7 @@ def test_sweep(faces, network, tmp_path):
 @pytest.mark.parametrize("codec", ["raw", "png"])
 def test_training_view(faces, tmp_path, codec):
     crops = material.crops_of(tmp_path / "c.h5", faces, PX, 8, codec)
-    views = Views((PX, PX), 0.5, 15.0, photometric_p=0.0, blur_max_px=3, seed=4)
+    views = Views((PX, PX), 0.5, 15.0, 0.0, 1.0, photometric_p=0.0, blur_max_px=3, seed=4)
     training = TrainingFaces(crops, np.arange(5), views)
     for row, face in enumerate(faces):
         rng = np.random.default_rng([4, 2, row + 1])
@@ -104,7 +104,7 @@ def test_photometric_steps():
 
 def test_training_step(faces, tmp_path):
     crops = material.crops_of(tmp_path / "c.h5", faces, PX, 4)
-    views = Views((PX, PX), 0.0, 0.0, photometric_p=0.0, blur_max_px=3, seed=0)
+    views = Views((PX, PX), 0.0, 0.0, 0.0, 1.0, photometric_p=0.0, blur_max_px=3, seed=0)
     tasks = [BaseTask(seeded(lambda: BaseNet("resnet8", [BinSpec()]), 0)) for _ in range(2)]
     faces = TrainingFaces(crops, np.arange(5), views)
     fit(tasks[0], faces, Plan(1, 5, 1e-3, "constant", 0), material.fabric(), 0)

@@ -103,6 +103,29 @@ def test_rotation_by_zero_is_the_central_window():
     np.testing.assert_array_equal(rotated_window(crop, (32, 40), 0.0), crop[4:36, 4:44])
 
 
+@pytest.mark.parametrize(
+    ("shift_px", "scale"),
+    [((6.0, 0.0), 1.0), ((0.0, -5.0), 1.0), ((-3.5, 4.25), 1.2), ((0, 0), 0.8)],
+)
+def test_a_moved_and_resized_window_is_the_crop_of_that_box(shift_px, scale):
+    """Cut from the image by itself; the window of the crop is interpolated once more."""
+    image = cv2.GaussianBlur(smooth_image(4, 300, 320), (0, 0), 4)
+    (h, w), margin = (40, 48), 14
+    box = np.array([90.0, 80, 90 + 96, 80 + 80])  # two image pixels per crop pixel
+    crop = enlarged_crop(image, box, (h, w), margin, "replicate")
+    centre, half = np.array([138.0, 120]) + 2 * np.array(shift_px), scale * np.array([48.0, 40])
+    moved = enlarged_crop(image, np.concatenate([centre - half, centre + half]), (h, w), 0, "black")
+    window = rotated_window(crop, (h, w), 0.0, shift_px, scale)
+    assert np.abs(window.astype(int) - moved).mean() < 1
+    assert np.abs(crop[margin:-margin, margin:-margin].astype(int) - moved).mean() > 3
+
+
+def test_a_moved_window_is_rotated_about_its_own_centre():
+    crop = smooth_image(5, 100, 100)
+    turned = rotated_window(crop, (40, 40), 12.0, (10.0, -7.0))
+    np.testing.assert_array_equal(turned, rotated_window(crop[13:73, 30:90], (40, 40), 12.0))
+
+
 def test_rotation_by_fifteen_degrees_shows_no_corner_from_outside_the_crop():
     """With a margin of 0.12 sides, what lies past the crop is never sampled."""
     side, margin = 100, 12 + 1  # the outermost ring stands for what lies past the margin

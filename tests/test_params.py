@@ -130,7 +130,7 @@ def test_wrong_values_are_named(tmp_path, keys, value, message):
 
 UPRIGHT = {
     "sweep__K_max": 0, "ensemble__K": 0, "jitter__shifts": [], "jitter__scales": [0.9],
-    "augment__rotate_deg": 0.0,
+    "augment__rotate_deg": 0.0, "augment__max_shift": 0.0, "augment__max_scale": 1.0,
 }  # fmt: skip
 
 
@@ -146,6 +146,13 @@ UPRIGHT = {
         pytest.param({"ensemble__rotations_deg": [0.0, 30.0]}, 6, id="the teacher's rotations"),
         pytest.param({"augment__rotate_deg": 30.0, "distill__views": 2}, 6, id="rotated views"),
         pytest.param({"distill__rotate_deg": 15.0}, 4, id="a student's own rotation"),
+        pytest.param({"augment__max_shift": 0.25}, 8, id="moved training boxes"),
+        pytest.param({"augment__max_scale": 1.5}, 8, id="larger training boxes"),
+        pytest.param(
+            {"augment__max_shift": 0.25, "augment__max_scale": 1.5, "augment__rotate_deg": 15.0},
+            22,
+            id="moved, larger and rotated",
+        ),  # 8 + 1.5 (15.5 + 4) - 15.5 = 21.75
         pytest.param(
             {"augment__rotate_deg": 15.0, "distill__views": 2, "distill__rotate_deg": 15.0},
             6,

@@ -116,7 +116,8 @@ def test_the_papers_values_where_it_gives_them():
     assert params["filter"]["max_angle_deg"] == 99
     assert (params["crop"]["height"], params["crop"]["width"]) == (224, 224)
     assert params["augment"] == {
-        "flip_p": 0.5, "rotate_deg": 15.0, "photometric_p": 0.5, "blur_max_px": 7,
+        "flip_p": 0.5, "rotate_deg": 15.0, "max_shift": 0.0, "max_scale": 1.0,
+        "photometric_p": 0.5, "blur_max_px": 7,
     }  # fmt: skip
     base, distill, ensemble = (params[name] for name in ("base", "distill", "ensemble"))
     assert (base["backbone"], base["bins_deg"]) == ("resnet50", [1, 2, 3, 4])

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import lightning_fabric
 import numpy as np
@@ -13,7 +14,7 @@ from hpe_core.common.errors import InputError
 from hpe_core.common.geometry import flip_pyr, pyr_from_rotation, rotation_from_pyr
 from hpe_core.networks.bins import BinSpec, flip_probs
 from hpe_core.networks.model import BaseNet, StudentNet, normalize
-from hpe_core.training.augment import pose_view
+from hpe_core.training.augment import Photometric, Placement, pose_view
 from hpe_core.training.loop import NonFiniteLossError, Plan, fit, seeded, student_seed
 from hpe_core.training.losses import base_loss, cross_entropy, distillation_loss
 from hpe_core.training.tasks import BaseTask, DistillationTask
@@ -39,8 +40,26 @@ class Arrays:
 
 
 BRIEF = Plan(epochs=2, batch=4, lr=1e-3, schedule="constant", seed=0)
-PLAIN = Views(SIZE, flip_p=0.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=4)
-FULL = Views(SIZE, flip_p=0.5, rotate_deg=15.0, photometric_p=0.5, blur_max_px=3, seed=4)
+PLAIN = Views(
+    SIZE,
+    flip_p=0.0,
+    rotate_deg=0.0,
+    max_shift=0.0,
+    max_scale=1.0,
+    photometric_p=0.0,
+    blur_max_px=3,
+    seed=4,
+)
+FULL = Views(
+    SIZE,
+    flip_p=0.5,
+    rotate_deg=15.0,
+    max_shift=0.0,
+    max_scale=1.0,
+    photometric_p=0.5,
+    blur_max_px=3,
+    seed=4,
+)
 
 
 def cpu() -> lightning_fabric.Fabric:
@@ -188,18 +207,85 @@ def test_students_of_every_run_have_a_seed_that_no_base_network_has():
 def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():
     arrays, teacher = Arrays(6), Teacher(6, 1)
     teacher.phi_deg[:] = 0
-    views = Views(SIZE, flip_p=1.0, rotate_deg=0.0, photometric_p=0.0, blur_max_px=3, seed=0)
+    views = Views(
+        SIZE,
+        flip_p=1.0,
+        rotate_deg=0.0,
+        max_shift=0.0,
+        max_scale=1.0,
+        photometric_p=0.0,
+        blur_max_px=3,
+        seed=0,
+    )
     item = TrainingFaces(arrays, np.array([3, 5]), views, teacher.phi_deg, teacher)[(0, 1)]
     np.testing.assert_array_equal(item["images"], arrays.pixels[5][2:-2, 2:-2][:, ::-1])
     np.testing.assert_allclose(item["pyr_deg"], flip_pyr(arrays.pyr_deg[5]), rtol=1e-6)
     assert torch.equal(item["teacher_probs"], flip_probs(torch.from_numpy(teacher[5, 0])))
 
 
+MOVED = replace(PLAIN, max_shift=0.1, max_scale=1.25)
+
+
+def test_boxes_move_and_grow_within_their_limits_and_reach_them(monkeypatch):
+    placed = []
+    monkeypatch.setattr(
+        "hpe_core.training.views.pose_view",
+        lambda crop, pyr_deg, size_hw, place: (
+            placed.append(place),
+            pose_view(crop, pyr_deg, size_hw, place),
+        )[1],
+    )
+    faces = TrainingFaces(Arrays(4, margin=6), np.arange(4), MOVED)
+    for epoch in range(250):
+        _ = faces[(epoch, 2)]
+    shifts = np.array([each.shift_px for each in placed]) / SIZE[0]
+    logs = np.log([each.scale for each in placed]) / np.log(1.25)
+    for found, limit in ((shifts[:, 0], 0.1), (shifts[:, 1], 0.1), (logs, 1.0)):
+        assert np.abs(found).max() <= limit
+        assert np.quantile(found / limit, [0.05, 0.5, 0.95]) == pytest.approx(
+            [-0.9, 0, 0.9], abs=0.15
+        )
+    assert abs(np.corrcoef(np.column_stack([shifts, logs]).T) - np.eye(3)).max() < 0.2
+    assert all(each.phi_deg == 0 and not each.flipped for each in placed)
+
+
+def test_a_moved_box_keeps_label_and_target():
+    arrays, teacher = Arrays(6, margin=6), Teacher(6, 1)
+    teacher.phi_deg[:] = 0
+    item, still = (
+        TrainingFaces(arrays, np.arange(6), views, teacher.phi_deg, teacher)[(3, 4)]
+        for views in (MOVED, PLAIN)
+    )
+    assert not torch.equal(item.pop("images"), still.pop("images"))
+    assert all(torch.equal(item[name], still[name]) for name in still)
+
+
+@pytest.mark.parametrize("limits", [{"max_shift": 0.1}, {"max_scale": 1.2}])
+def test_each_limit_moves_boxes_by_itself(limits):
+    faces = [
+        TrainingFaces(Arrays(3, 6), np.arange(3), replace(PLAIN, **each)) for each in ({}, limits)
+    ]
+    still, moved = (each[(0, 1)]["images"] for each in faces)
+    assert not torch.equal(still, moved)
+
+
+def test_boxes_that_stay_draw_no_numbers():
+    """The other augmentations are then those of a run that knows of no moved boxes."""
+    rng = np.random.default_rng([FULL.seed, 2, 4])
+    flipped, turn = bool(rng.random() < 0.5), float(rng.uniform(-1, 1)) * 15
+    arrays = Arrays(6)
+    window, _ = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, Placement(turn, flipped))
+    expected = Photometric(SIZE, 0.5, 3)(window, rng)
+    item = TrainingFaces(arrays, np.arange(6), FULL)[(2, 3)]
+    np.testing.assert_array_equal(item["images"], expected)
+
+
 def test_a_control_sees_what_its_student_sees():
     """The same pixels and labels in the same order, from the same seed; only the targets lack."""
+    both = replace(FULL, max_shift=0.1, max_scale=1.2)
     arrays, teacher, rows = Arrays(6), Teacher(6, 2), np.arange(6)
-    student = TrainingFaces(arrays, rows, FULL, teacher.phi_deg, teacher)
-    control = TrainingFaces(arrays, rows, FULL, teacher.phi_deg)
+    student = TrainingFaces(arrays, rows, both, teacher.phi_deg, teacher)
+    control = TrainingFaces(arrays, rows, both, teacher.phi_deg)
     for item in [(epoch, position) for epoch in range(4) for position in range(6)]:
         seen, alone = student[item], control[item]
         del seen["teacher_probs"]
@@ -211,7 +297,16 @@ def test_a_student_may_rotate_further_than_its_teacher():
     """Section 4.3 as the paper may mean it: face and label rotate, the cached target does not."""
     arrays, teacher = Arrays(6), Teacher(6, 1)
     teacher.phi_deg[:] = 0
-    views = Views(SIZE, flip_p=0.0, rotate_deg=15.0, photometric_p=0.0, blur_max_px=3, seed=0)
+    views = Views(
+        SIZE,
+        flip_p=0.0,
+        rotate_deg=15.0,
+        max_shift=0.0,
+        max_scale=1.0,
+        photometric_p=0.0,
+        blur_max_px=3,
+        seed=0,
+    )
     faces = TrainingFaces(arrays, np.arange(6), views, teacher.phi_deg, teacher)
     rolls = []
     for epoch in range(20):
@@ -233,7 +328,7 @@ def test_a_student_sees_its_teachers_views_all_equally_often():
         item = faces[(epoch, 1)]
         view = next(v for v in range(3) if np.array_equal(item["teacher_probs"], teacher[3, v]))
         phi_deg = float(teacher.phi_deg[3, view])
-        window, pyr_deg = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, phi_deg, False)
+        window, pyr_deg = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, Placement(phi_deg))
         np.testing.assert_array_equal(item["images"], window)
         np.testing.assert_allclose(item["pyr_deg"], pyr_deg, rtol=1e-6)
         seen.append(view)

@@ -71,18 +71,27 @@ def published_crop(image: Pixels, bbox_xyxy: Array, size_hw: tuple[int, int]) ->
     )
 
 
-def rotated_window(crop: Pixels, size_hw: tuple[int, int], phi_deg: float) -> Pixels:
-    """The central h x w window of an enlarged crop, rotated by phi clockwise about its centre.
+def rotated_window(
+    crop: Pixels,
+    size_hw: tuple[int, int],
+    phi_deg: float,
+    shift_px: tuple[float, float] = (0.0, 0.0),
+    scale: float = 1.0,
+) -> Pixels:
+    """The box of an enlarged crop, or a moved and resized one, rotated about its centre: h x w x 3.
 
-    crop (h + 2m) x (w + 2m) x 3. Its edge is replicated outside; m ≥ 0.12·side is enough for 15°.
+    crop (h + 2m) x (w + 2m) x 3. phi_deg: clockwise; shift_px: (x, y) of the crop, to the right
+    and down; scale: factor of the sides. Interpolated once, linearly, or not at all. The crop's
+    edge is replicated outside; m ≥ 0.12·side is enough for 15° alone.
     """
     h, w = size_hw
     top, left = (crop.shape[0] - h) // 2, (crop.shape[1] - w) // 2
-    if phi_deg == 0:
+    if phi_deg == 0 and scale == 1 and not any(shift_px):
         return np.ascontiguousarray(crop[top : top + h, left : left + w])
-    centre = ((crop.shape[1] - 1) / 2, (crop.shape[0] - 1) / 2)
-    rotation = cv2.getRotationMatrix2D(centre, -phi_deg, 1.0)  # OpenCV: counter-clockwise
-    rotation[:, 2] -= (left, top)
+    middle = np.array([(crop.shape[1] - 1) / 2, (crop.shape[0] - 1) / 2])
+    # OpenCV: counter-clockwise, and the factor of the pixels, not of the box
+    rotation = cv2.getRotationMatrix2D((middle + shift_px).tolist(), -phi_deg, 1 / scale)
+    rotation[:, 2] -= np.add(shift_px, (left, top))
     return cv2.warpAffine(
         crop, rotation, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     ).astype(np.uint8, copy=False)

@@ -8,12 +8,11 @@ cut from it, as if the detector had returned the jittered box.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hpe_core.crops.window import CropSource, Pixels
+from hpe_core.crops.window import CropSource, Pixels, rotated_window
 from hpe_core.evaluation.columns import PLAIN, SCALE, SHIFT
 
 _STEPS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1), "none": (0, 0)}
@@ -82,16 +81,8 @@ def jittered_view(crop: Pixels, jitter: BoxJitter, size_hw: tuple[int, int], mar
     if held < needed:
         raise ValueError(f"{jitter} needs a margin of {needed} px, but the crop's is {held} px")
     dx, dy = jitter.shift_xy
-    left = (crop.shape[1] - 1) / 2 + dx * w - jitter.scale * ((w - 1) / 2 + margin)
-    top = (crop.shape[0] - 1) / 2 + dy * h - jitter.scale * ((h - 1) / 2 + margin)
-    view_to_crop = np.array([[jitter.scale, 0, left], [0, jitter.scale, top]])
-    return cv2.warpAffine(
-        crop,
-        view_to_crop,
-        (w + 2 * margin, h + 2 * margin),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    ).astype(np.uint8, copy=False)
+    enlarged_hw = (h + 2 * margin, w + 2 * margin)
+    return rotated_window(crop, enlarged_hw, 0.0, (dx * w, dy * h), jitter.scale)
 
 
 class JitteredCrops:

@@ -1,11 +1,13 @@
-"""The paper's augmentations (section 4.3): first those that change the pose, then the photometric.
+"""The paper's augmentations (section 4.3): first those of the window, then the photometric.
 
-Flip and rotation are our own code, with exact labels. The photometric steps are albumentations', in
+The window's are our own code, with exact labels; the paper has no moved and resized boxes, only
+flips and rotations. The photometric steps are albumentations', in
 the paper's order; their randomness comes from the given generator, so a seed determines a view.
 """
 
 import os
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -20,18 +22,33 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # before the import, whi
 import albumentations as A
 
 
-def pose_view(
-    crop: Pixels, pyr_deg: Array, size_hw: tuple[int, int], phi_deg: float, flipped: bool
-) -> tuple[Pixels, Array]:
-    """A face rotated and then flipped, with its label.
+@dataclass(frozen=True)
+class Placement:
+    """How a view lies in a crop.
 
-    crop: an enlarged crop (h + 2m) x (w + 2m) x 3; pyr_deg (3); phi_deg: clockwise on screen,
-    about the box centre. Returns the h x w window and its pose (3), degrees.
+    phi_deg: it is rotated, clockwise on screen, about the centre of its box; flipped: and mirrored
+    then. shift_px, scale: how its box differs from the detected one; (x, y) pixels of the crop, to
+    the right and down, and the factor of its sides.
     """
-    window = rotated_window(crop, size_hw, phi_deg)
-    if phi_deg:
-        pyr_deg = rotate_pyr(pyr_deg, phi_deg)
-    if flipped:
+
+    phi_deg: float = 0.0
+    flipped: bool = False
+    shift_px: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+
+
+def pose_view(
+    crop: Pixels, pyr_deg: Array, size_hw: tuple[int, int], placed: Placement
+) -> tuple[Pixels, Array]:
+    """A view of a face and its label, which changes with rotation and mirror image.
+
+    crop: an enlarged crop (h + 2m) x (w + 2m) x 3; pyr_deg (3). Returns the h x w window and its
+    pose (3), degrees.
+    """
+    window = rotated_window(crop, size_hw, placed.phi_deg, placed.shift_px, placed.scale)
+    if placed.phi_deg:
+        pyr_deg = rotate_pyr(pyr_deg, placed.phi_deg)
+    if placed.flipped:
         window, pyr_deg = cv2.flip(window, 1).astype(np.uint8, copy=False), flip_pyr(pyr_deg)
     return window, pyr_deg
 

@@ -15,6 +15,8 @@ BinWidth = Annotated[float, Field(ge=0.1, le=99)]
 class Augment(Section):
     flip_p: Probability
     rotate_deg: Annotated[float, Field(ge=0, le=45)]
+    max_shift: Annotated[float, Field(ge=0, le=0.5)]
+    max_scale: Annotated[float, Field(ge=1, le=2)]
     photometric_p: Probability
     blur_max_px: Literal[3, 5, 7, 9, 11]
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 from hpe_core.common.errors import InputError
 from hpe_core.crops.window import CropSource
 from hpe_core.networks.bins import flip_probs
-from hpe_core.training.augment import Photometric, pose_view
+from hpe_core.training.augment import Photometric, Placement, pose_view
 
 Batch = dict[str, Tensor]
 ViewIndex = tuple[int, int]  # epoch, position among the rows
@@ -30,11 +30,17 @@ class TargetSource(Protocol):
 
 @dataclass(frozen=True)
 class Views:
-    """How to augment training faces (paper, section 4.3)."""
+    """How to augment training faces (paper, section 4.3).
+
+    max_shift, max_scale: of boxes, which the paper does not move (`Placement`): uniform within
+    ±max_shift in x and y, and log-uniform from 1/max_scale to max_scale; 0 and 1 leave them.
+    """
 
     size_hw: tuple[int, int]
     flip_p: float
     rotate_deg: float
+    max_shift: float
+    max_scale: float
     photometric_p: float
     blur_max_px: int
     seed: int
@@ -69,14 +75,12 @@ class TrainingFaces(Dataset[Batch]):
 
     def __getitem__(self, item: ViewIndex) -> Batch:
         epoch, position = item
-        views, row = self.views, int(self.rows[position])
-        rng = np.random.default_rng([views.seed, epoch, position + 1])  # 0 would be the shuffle's
-        flipped = bool(rng.random() < views.flip_p)
+        row, size_hw = int(self.rows[position]), self.views.size_hw
+        seed = self.views.seed
+        rng = np.random.default_rng([seed, epoch, position + 1])  # 0 would be the shuffle's
         view = (epoch + position) % self.phi_deg.shape[1]
-        phi_deg = float(self.phi_deg[row, view] + rng.uniform(-1, 1) * views.rotate_deg)
-        window, pyr_deg = pose_view(
-            self.crops[row], self.crops.pyr_deg[row], views.size_hw, phi_deg, flipped
-        )
+        placed = _drawn(self.views, float(self.phi_deg[row, view]), rng)
+        window, pyr_deg = pose_view(self.crops[row], self.crops.pyr_deg[row], size_hw, placed)
         batch = {
             "images": torch.from_numpy(np.ascontiguousarray(self.photometric(window, rng))),
             "pyr_deg": torch.from_numpy(pyr_deg.astype(np.float32)),
@@ -84,8 +88,20 @@ class TrainingFaces(Dataset[Batch]):
         }
         if self.teacher is not None:
             probs = torch.from_numpy(self.teacher[row, view])
-            batch["teacher_probs"] = flip_probs(probs) if flipped else probs
+            batch["teacher_probs"] = flip_probs(probs) if placed.flipped else probs
         return batch
+
+
+def _drawn(views: Views, phi_deg: float, rng: np.random.Generator) -> Placement:
+    """phi_deg: of the fixed view. Boxes that stay draw no numbers."""
+    flipped = bool(rng.random() < views.flip_p)
+    phi_deg = phi_deg + float(rng.uniform(-1, 1)) * views.rotate_deg
+    if views.max_shift == 0 and views.max_scale == 1:
+        return Placement(phi_deg, flipped)
+    right, down, larger = rng.uniform(-1, 1, 3).tolist()
+    height, width = views.size_hw
+    shift_px = (right * views.max_shift * width, down * views.max_shift * height)
+    return Placement(phi_deg, flipped, shift_px, views.max_scale**larger)
 
 
 class EpochBatches(Sampler[list[ViewIndex]]):
