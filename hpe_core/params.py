@@ -9,7 +9,7 @@ import numpy as np
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.geometry import THETA_DEG
-from hpe_core.common.settings import Name, read_yaml, section_of
+from hpe_core.common.settings import PRETRAINED, Name, read_yaml, section_of
 from hpe_core.corpora.settings import Data, Dataset, Filter, Imported, Leaks, Protocol, Test
 from hpe_core.crops.settings import CropFormat, CropSettings
 from hpe_core.evaluation.settings import Evaluate, Jitter, Seeds, Students
@@ -76,6 +76,9 @@ def validate_file(path: Path) -> CropFormat:
         _check_apart(path, name, test, protocols[test.protocol])
     _check_range(path, loaded)
     _check_quotable(path, loaded)
+    _check_weights(path, loaded)
+    _check_views(path, loaded)
+    _check_precision(path, loaded)
     return _with_margin(path, loaded)
 
 
@@ -102,6 +105,51 @@ def _check_range(path: Path, loaded: dict[str, Any]) -> None:
             f"{path}: filter.max_angle_deg is {found:g}, but the bins of base.bins_deg end at "
             f"±{THETA_DEG:g}°; expected at most that"
         )
+
+
+def _check_weights(path: Path, loaded: dict[str, Any]) -> None:
+    """Weights by the name of torchvision's exist for the backbones that get them."""
+    base, students = loaded["base"], loaded["students"]
+    for where, weights, backbones in (
+        ("base", base.weights, {"base.backbone": base.backbone}),
+        (
+            "distill",
+            loaded["distill"].weights,
+            {f"students[{at}]": name for at, name in enumerate(students)},
+        ),
+    ):
+        name = Path(weights).name
+        if name == "none" or Path(name).suffix:  # a state dict of the user's own
+            continue
+        for setting, backbone in backbones.items():
+            if name not in (there := PRETRAINED.get(backbone, ())):
+                raise InputError(
+                    f"{path}: {where}.weights is {weights!r}, but torchvision has no such weights "
+                    f"for {backbone} ({setting}); expected one of {['none', *there]}, or a file of "
+                    "yours"
+                )
+
+
+def _check_views(path: Path, loaded: dict[str, Any]) -> None:
+    """Several views of a face differ: their rotation is all that they differ in."""
+    views, rotate_deg = loaded["distill"].views, loaded["augment"].rotate_deg
+    if views > 1 and rotate_deg == 0:
+        raise InputError(
+            f"{path}: distill.views is {views}, but augment.rotate_deg is 0: these views of a face "
+            "would be the same; expected 1 view, or a rotation"
+        )
+
+
+def _check_precision(path: Path, loaded: dict[str, Any]) -> None:
+    """Half-precision floats need a GPU."""
+    if loaded["compute"].device != "cpu":
+        return
+    for section in ("base", "ensemble", "distill", "sweep", "evaluate"):
+        if loaded[section].precision == "16-mixed":
+            raise InputError(
+                f"{path}: {section}.precision is 16-mixed, but compute.device is cpu, which has no "
+                "such arithmetic; expected 32-true or bf16-mixed"
+            )
 
 
 def _check_quotable(path: Path, loaded: dict[str, Any]) -> None:

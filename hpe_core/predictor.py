@@ -19,13 +19,19 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from hpe_core.common.errors import InputError
-from hpe_core.common.geometry import Array, pyr_from_rotation, rotation_from_pyr
+from hpe_core.common.geometry import (
+    Array,
+    direction,
+    in_camera,
+    pyr_from_rotation,
+    rotation_from_pyr,
+)
 from hpe_core.crops.window import Pixels
 from hpe_core.faces.boxes import centred_inside, shaped
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.detector import Detections, Detector, non_maximum_suppression
 from hpe_core.faces.following import Follower
-from hpe_core.faces.images import read_upright, rgb_pixels, upright
+from hpe_core.faces.images import read_photograph, rgb_pixels, upright
 from hpe_core.faces.turning import turned, turned_back
 from hpe_core.runtime.network import OpenNetwork, open_network
 from hpe_core.weights.catalogue import network_path, shipped
@@ -64,6 +70,11 @@ class FacePose:
         return float(self.pyr_deg[2])
 
     @cached_property
+    def direction(self) -> Array:
+        """Where the face points, a unit vector (3) in the camera's frame (`geometry.direction`)."""
+        return direction(self.pyr_deg)
+
+    @cached_property
     def rotation(self) -> Array:
         """The rotation (3 x 3) from the head's frame to the camera's (`rotation_from_pyr`)."""
         return rotation_from_pyr(self.pyr_deg)
@@ -72,17 +83,25 @@ class FacePose:
 class HeadPose:
     """Finds faces and estimates their poses. `load` opens one from files."""
 
-    def __init__(self, network: OpenNetwork, detector: Detector | None, turns: int = 1) -> None:
-        """turns: `load`. Raises InputError for a network that does not say how its faces were
-        found, and for turns below 1.
+    def __init__(
+        self,
+        network: OpenNetwork,
+        detector: Detector | None,
+        turns: int = 1,
+        fov_deg: float | None = None,
+    ) -> None:
+        """turns, fov_deg: `load`. Raises InputError for a network that does not say how its faces
+        were found, for turns below 1, and for an angle that is not between 0 and 180.
         """
+        if fov_deg is not None and not 0 < fov_deg < 180:
+            raise InputError(f"fov_deg {fov_deg:g}; expected degrees between 0 and 180")
         if turns < 1:
             raise InputError(f"turns {turns}; expected 1, for images as they are, or more")
         if network.boxes is None:
             raise InputError(f"{network.path}: does not say how faces are found for it")
-        self.detector, self.turns = detector, turns
+        self.detector, self.turns, self.fov_deg = detector, turns, fov_deg
         self._crop, self._boxes = replace(network.crop, margin=0), network.boxes
-        self._read_angles = network.read
+        self._read_angles = network.angles
 
     @classmethod
     def load(
@@ -96,6 +115,7 @@ class HeadPose:
         border: float = 0.0,
         tiles: int = 1,
         turns: int = 1,
+        fov_deg: float | None = None,
     ) -> "HeadPose":
         """network: an .onnx of `hpe export`, or a .safetensors of this pipeline, which needs torch.
 
@@ -114,6 +134,10 @@ class HeadPose:
         turns: for heads that lean or lie, each image is searched in so many copies, turned by equal
         parts of 360°. Of the readings of one face the one with the largest score per std counts,
         turned back.
+
+        fov_deg: the angle that the width of all images covers. Poses are then those in the frame of
+        the camera (`geometry.in_camera`), not as seen along the ray to each face: at the edge of a
+        picture they are half this angle apart.
         """
         path = network_path(network)
         if path.suffix == ".pth":
@@ -122,7 +146,7 @@ class HeadPose:
         if detector is None and opened.boxes and opened.boxes.source != "published":
             detector = find_detector(path, opened.boxes.path)
         if detector is None or not opened.boxes:
-            return cls(opened, None, turns)
+            return cls(opened, None, turns, fov_deg)
         rules = opened.boxes
         search = Detector(
             Path(detector),
@@ -138,7 +162,7 @@ class HeadPose:
                 f"{detector}: its export fixes the input at {width} x {height} pixels, found "
                 f"input_px {input_px}"
             )
-        return cls(opened, search, turns)
+        return cls(opened, search, turns, fov_deg)
 
     def predict(self, image: AnyImage, bbox_xyxy: ArrayLike | None = None) -> list[FacePose]:
         """The faces of one image by falling score.
@@ -148,14 +172,15 @@ class HeadPose:
         boxes in pixels, used unchanged and in this order, without a detector; their score is 1.
         Raises InputError for what is no image, and for a box outside the image.
         """
-        pixels = _pixels(image)
+        pixels, divisor = _pixels(image)
         if bbox_xyxy is None:
-            return self._find([pixels])[0]
+            return self._in_file(self._find([pixels])[0], pixels, divisor)
         given = np.asarray(bbox_xyxy, dtype=np.float64)
         given = given[None] if given.shape == (4,) else given
         if given.ndim != 2 or given.shape[1] != 4:
             raise InputError(f"boxes of shape {given.shape}; expected (N, 4), or (4,) for one face")
-        return self._poses([pixels], [Detections(given, np.ones(len(given)))])[0]
+        seen = Detections(given / divisor, np.ones(len(given)))
+        return self._in_file(self._poses([pixels], [seen])[0], pixels, divisor)
 
     def predict_each(self, images: Iterable[AnyImage]) -> Iterator[list[FacePose]]:
         """`predict` for many images, such as a folder's files or a video's frames, in order.
@@ -163,9 +188,11 @@ class HeadPose:
         Reads some images ahead, and detects in batches as large as the detector takes.
         """
         size = self._detector_or_error().batch
-        pixels = read_ahead(_pixels, images, size)
-        while some := list(islice(pixels, size)):
-            yield from self._find(some)
+        opened = read_ahead(_pixels, images, size)
+        while some := list(islice(opened, size)):
+            found = self._find([pixels for pixels, _ in some])
+            for faces, (image, divisor) in zip(found, some, strict=True):
+                yield self._in_file(faces, image, divisor)
 
     def follow(self, frames: Iterable[AnyImage], detect_every: int) -> Iterator[list[FacePose]]:
         """`predict` for a video's frames, one by one.
@@ -178,10 +205,25 @@ class HeadPose:
             return
         follower = Follower(self._detector_or_error(), detect_every)
         for frame in frames:
-            pixels = _pixels(frame)
+            pixels, divisor = _pixels(frame)
             found = follower.detect(pixels)
             seen = Detections(shaped(found.bbox_xyxy, self._boxes), found.score)
-            yield from self._poses([pixels], [seen])
+            yield self._in_file(self._poses([pixels], [seen])[0], pixels, divisor)
+
+    def _in_file(self, faces: list[FacePose], image: Pixels, divisor: int) -> list[FacePose]:
+        """Boxes in pixels of the file, and poses in the frame of the camera, if `fov_deg` is known.
+
+        divisor: of the file's sides, for this image.
+        """
+        size_wh = (image.shape[1], image.shape[0])
+        found = []
+        for face in faces:
+            pyr_deg = face.pyr_deg
+            if self.fov_deg is not None:
+                centre_xy = (face.bbox_xyxy[:2] + face.bbox_xyxy[2:]) / 2
+                pyr_deg = in_camera(pyr_deg, centre_xy, size_wh, self.fov_deg)
+            found.append(replace(face, bbox_xyxy=face.bbox_xyxy * divisor, pyr_deg=pyr_deg))
+        return found
 
     def _find(self, images: Sequence[Pixels]) -> list[list[FacePose]]:
         if self.turns > 1:
@@ -268,12 +310,13 @@ def find_detector(network: Path, recorded: str) -> Path:
     )
 
 
-def _pixels(image: AnyImage) -> Pixels:
+def _pixels(image: AnyImage) -> tuple[Pixels, int]:
+    """The pixels, and the divisor of their sides (`read_photograph`)."""
     if isinstance(image, str | PathLike):
-        return read_upright(Path(image))
+        return read_photograph(Path(image))
     if isinstance(image, Image.Image):
         try:
-            return rgb_pixels(upright(image))
+            return rgb_pixels(upright(image)), 1
         except ValueError as error:
             raise InputError(f"a PIL image of mode {image.mode}: {error}") from None
     if not isinstance(image, np.ndarray):
@@ -283,4 +326,4 @@ def _pixels(image: AnyImage) -> Pixels:
         raise InputError(
             f"an image of {image.dtype} {image.shape}; expected uint8 (height, width, 3), RGB"
         )
-    return image
+    return image, 1

@@ -66,7 +66,14 @@ def main(
         published = read_published_boxes(published_file(source, dataset))
         write(croppable(assign_published(faces, published), folder))
         return
-    search = Search(faces, folder, Detector.by(rules, source), rules.match_iou, folder.name)
+    detector = Detector.by(rules, source)
+    if detector.size_hw != (rules.input_px, rules.input_px):
+        height, width = detector.size_hw
+        raise InputError(
+            f"{source}: its export fixes the input at {width} x {height} pixels, but "
+            f"boxes.input_px is {rules.input_px}"
+        )
+    search = Search(faces, folder, detector, rules.match_iou, folder.name)
     computed_from = {
         **asdict(rules),
         **{"detector_sha256": sha256(source), "index_sha256": sha256(index)},

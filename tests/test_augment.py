@@ -9,7 +9,7 @@ import pytest
 
 from hpe_core.common.geometry import flip_pyr, rotation_from_pyr
 from hpe_core.training import augment
-from hpe_core.training.augment import Photometric, Placement, pose_view
+from hpe_core.training.augment import CropView, Photometric, pose_view
 
 SIZE = (32, 24)
 
@@ -20,13 +20,13 @@ def crop(seed: int = 0) -> np.ndarray:
 
 def test_a_flip_is_of_pixels_and_pose():
     pose = np.array([10.0, 20, 30])
-    window, pyr_deg = pose_view(crop(), pose, SIZE, Placement(flipped=True))
+    window, pyr_deg = pose_view(crop(), pose, SIZE, CropView(flipped=True))
     np.testing.assert_array_equal(window, crop()[8:-8, 8:-8][:, ::-1])
     np.testing.assert_allclose(pyr_deg, flip_pyr(pose))
 
 
 def test_no_augmentation_is_the_central_window():
-    window, pyr_deg = pose_view(crop(), np.array([1.0, 2, 3]), SIZE, Placement())
+    window, pyr_deg = pose_view(crop(), np.array([1.0, 2, 3]), SIZE, CropView())
     np.testing.assert_array_equal(window, crop()[8:-8, 8:-8])
     np.testing.assert_array_equal(pyr_deg, [1, 2, 3])
 
@@ -35,7 +35,7 @@ def test_rotation_leaves_the_angle_between_head_and_optical_axis():
     """An in-plane rotation moves no axis towards the camera: the third row of R is unchanged."""
     rng = np.random.default_rng(3)
     for pose in rng.uniform(-80, 80, (50, 3)):
-        _, rotated = pose_view(crop(), pose, SIZE, Placement(rng.uniform(1, 15)))
+        _, rotated = pose_view(crop(), pose, SIZE, CropView(rng.uniform(1, 15)))
         np.testing.assert_allclose(
             rotation_from_pyr(rotated)[2], rotation_from_pyr(pose)[2], atol=1e-9
         )
@@ -45,8 +45,8 @@ def test_rotation_leaves_the_angle_between_head_and_optical_axis():
 def test_a_view_is_rotated_first_and_flipped_then():
     """Flipping first would rotate the other way."""
     pose = np.array([10.0, 20, 30])
-    rotated, rotated_pose = pose_view(crop(), pose, SIZE, Placement(12.0))
-    window, pyr_deg = pose_view(crop(), pose, SIZE, Placement(12.0, True))
+    rotated, rotated_pose = pose_view(crop(), pose, SIZE, CropView(12.0))
+    window, pyr_deg = pose_view(crop(), pose, SIZE, CropView(12.0, True))
     np.testing.assert_array_equal(window, rotated[:, ::-1])
     np.testing.assert_allclose(pyr_deg, flip_pyr(rotated_pose))
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hpe_core.cli.app import app
 from hpe_core.common.files import sha256
-from hpe_core.common.geometry import pyr_from_yxz
+from hpe_core.common.geometry import direction, in_camera, pyr_from_yxz
 from hpe_core.common.table_files import DETECTED_BOX
 from hpe_core.crops.settings import CropFormat
 from hpe_core.crops.window import enlarged_crop
@@ -211,6 +211,28 @@ def test_every_face_has_a_row_with_its_numbers_or_its_reason(network, corpus, tm
     assert rows.loc[rows["why"] == "unreadable", "reason"].item().startswith("row 1: ")
 
 
+def test_with_the_field_of_view_poses_are_those_of_the_camera(network, corpus, tmp_path):
+    words = (network, "--corpus", corpus, "--boxes", "annotated", "--out", tmp_path / "f.csv")
+    raw = measured(*words)
+    seen = pd.read_csv(tmp_path / "f.csv").query("why.isna()")
+    turned = measured(*words, "--fov", "70")
+    found = pd.read_csv(tmp_path / "f.csv").query("why.isna()")
+    sizes = [Image.open(corpus / name).size for name in seen["image"]]
+    corners = seen[["x1", "y1", "x2", "y2"]].to_numpy()
+    middle = (corners[:, :2] + corners[:, 2:]) / 2
+    expected = in_camera(seen[[*POSES]], middle, sizes, 70)
+    np.testing.assert_allclose(found[[*POSES]], expected, atol=1e-3)
+    np.testing.assert_allclose(found[["dir_x", "dir_y", "dir_z"]], direction(expected), atol=1e-3)
+    assert np.abs(expected - seen[[*POSES]].to_numpy()).max() > 5
+    assert turned["mae"] != raw["mae"]
+
+
+@pytest.mark.parametrize("degrees", ["0", "180", "-20"])
+def test_a_field_of_view_that_no_lens_has_is_refused(network, corpus, degrees):
+    said = hpe(network, "--corpus", corpus, "--fov", degrees, code=2)
+    assert f"--fov is {degrees}; expected degrees between 0 and 180" in said
+
+
 def test_the_labels_are_not_overwritten(network, corpus):
     labels = corpus / "faces.csv"
     before = labels.read_bytes()
@@ -399,6 +421,6 @@ def test_pixels_are_those_of_the_crops_file_to_the_last_bit(tmp_path):
     differ = 0
     for found, box in zip(measure.cut_faces(network, faces), boxes, strict=True):
         whole = enlarged_crop(pixels, box, (48, 48), 24, "replicate")
-        np.testing.assert_array_equal(found, whole[24:-24, 24:-24])
-        differ += (enlarged_crop(pixels, box, (48, 48), 0, "replicate") != found).sum()
+        np.testing.assert_array_equal(found.pixels, whole[24:-24, 24:-24])
+        differ += (enlarged_crop(pixels, box, (48, 48), 0, "replicate") != found.pixels).sum()
     assert differ > 0

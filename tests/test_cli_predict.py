@@ -21,13 +21,14 @@ from tiny_onnx import write_network
 from typer.testing import CliRunner
 
 from hpe_core.cli.app import app, main
+from hpe_core.common.geometry import rotation_from_pyr
 from hpe_core.common.table_files import read_table
 from hpe_core.inference import media
 from hpe_core.inference.draw import draw_face
 from hpe_core.networks.checkpoints import save_network
 from hpe_core.predictor import HeadPose
 
-COLUMNS = "face,x1,y1,x2,y2,score,pitch,yaw,roll,std_pitch,std_yaw,std_roll"
+COLUMNS = "face,x1,y1,x2,y2,score,pitch,yaw,roll,std_pitch,std_yaw,std_roll,dir_x,dir_y,dir_z"
 ROOT = Path(__file__).parents[1]
 
 
@@ -83,10 +84,30 @@ def test_the_table_is_what_head_pose_predicts(place):
     faces = [face for image in ("i/b.PNG", "i/a.png") for face in head_pose.predict(image)]
     for row, face in zip(rows, faces, strict=True):
         expected = [*face.bbox_xyxy, face.score, *face.pyr_deg, *face.std_deg]
+        expected += (-rotation_from_pyr(face.pyr_deg)[:, 2]).tolist()
         assert [float(row[name]) for name in COLUMNS.split(",")[1:]] == pytest.approx(
             expected, abs=1e-3
         )
     assert err == "images: 2, faces: 4, unreadable: 0\n"
+
+
+def test_a_photograph_beyond_the_limit_has_rows_in_its_own_pixels(place, monkeypatch):
+    """Each box is twice as far from the corner as in the halved picture, which is drawn."""
+    whole = np.asarray(Image.fromarray(noise(0)).resize((128, 128)))
+    Image.fromarray(whole).save("large.jpg", quality=95)
+    with Image.open("large.jpg") as image:
+        image.draft("RGB", (64, 64))
+        Image.fromarray(np.asarray(image)).save("small.png")
+    monkeypatch.setenv("HPE_MAX_PIXELS", str(64 * 64))
+    out, err = hpe("large.jpg", "--draw", "drawn")
+    assert "note: large.jpg: read at 1/2 of its size\n" in err
+    small = table(hpe("small.png")[0])
+    for row, half in zip(table(out), small, strict=True):
+        for name in COLUMNS.split(",")[1:]:
+            factor = 2 if name in ("x1", "y1", "x2", "y2") else 1
+            assert float(row[name]) == pytest.approx(factor * float(half[name]), abs=1e-3)
+    with Image.open("drawn/large.png") as drawn:
+        assert drawn.size == (64, 64)
 
 
 def test_json_is_one_array_of_the_same_numbers(place):

@@ -225,6 +225,28 @@ def test_rotation_about_a_frontal_face_adds_to_roll_and_only_there():
     assert abs(g.rotate_pyr([0, 60, 0], 10)[0]) > 1
 
 
+@pytest.mark.parametrize(
+    ("pyr_deg", "expected"),
+    [
+        pytest.param([0, 0, 0], [0, 0, -1], id="into the camera"),
+        pytest.param([0, 90, 0], [-1, 0, 0], id="yaw: to the left of the image"),
+        pytest.param([90, 0, 0], [0, 1, 0], id="pitch: down"),
+        pytest.param([0, 0, 77], [0, 0, -1], id="roll: turns about it"),
+        pytest.param([0, -45, 0], [0.5**0.5, 0, -(0.5**0.5)], id="half to the right"),
+        pytest.param([-30, 0, 0], [0, -0.5, -(0.75**0.5)], id="30 degrees up"),
+    ],
+)
+def test_direction_is_where_the_face_points(pyr_deg, expected):
+    np.testing.assert_allclose(g.direction(pyr_deg), expected, atol=1e-12)
+
+
+@given(any_pyr)
+def test_direction_is_opposite_to_the_back_of_the_head(pyr_deg):
+    vector = g.direction(pyr_deg)
+    assert np.linalg.norm(vector) == pytest.approx(1)
+    np.testing.assert_allclose(vector, g.rotation_from_pyr(pyr_deg) @ [0, 0, -1], atol=1e-12)
+
+
 def test_columns_point_where_the_convention_says():
     """Camera x right, y down, z into the scene; no test against our own formulas."""
     back_of_head = g.rotation_from_pyr([0, 30, 0])[:, 2]

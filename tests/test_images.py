@@ -7,7 +7,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from hpe_core.common.errors import InputError, UnreadableImageError
-from hpe_core.faces.images import MAX_PIXELS, check_image, read_image, read_upright
+from hpe_core.faces.images import (
+    MAX_PIXELS,
+    check_image,
+    count_oriented,
+    read_image,
+    read_photograph,
+    read_upright,
+)
 
 Y, X = np.mgrid[:40, :60]
 RGB = np.stack([4 * X, 4 * Y, 200 + 0 * X], -1).astype(np.uint8)
@@ -165,6 +172,83 @@ def test_bytes_behind_the_end_do_no_harm(tmp_path):
     path.write_bytes(path.read_bytes() + b"camera notes" * 100)
     assert check_image(path) == (40, 60)
     np.testing.assert_array_equal(read_image(path), before)
+
+
+LIMITED = [  # pixels allowed, factor at which 40 x 60 are read
+    pytest.param(2400, 1, id="as they are"),
+    pytest.param(2399, 2, id="half"),
+    pytest.param(600, 2, id="just half"),
+    pytest.param(599, 4, id="a quarter"),
+    pytest.param(149, 8, id="an eighth"),
+]
+
+
+@pytest.mark.parametrize(("limit", "factor"), LIMITED)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_photographs_beyond_the_limit_are_read_smaller(tmp_path, monkeypatch, limit, factor, mode):
+    path = saved(tmp_path / "x.jpg", RGB, mode, quality=95)
+    whole = read_image(path).astype(float)
+    monkeypatch.setenv("HPE_MAX_PIXELS", str(limit))
+    pixels, found = read_photograph(path)
+    assert found == factor
+    assert pixels.shape == (-(-40 // factor), -(-60 // factor), 3)
+    rows, columns = 40 // factor, 60 // factor
+    blocks = whole[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor, 3)
+    assert np.abs(pixels[:rows, :columns] - blocks.mean((1, 3))).mean() < 3
+
+
+def test_a_reduced_photograph_is_upright(tmp_path, monkeypatch):
+    path = tagged(tmp_path / "x.jpg", 6)
+    monkeypatch.setenv("HPE_MAX_PIXELS", "600")
+    pixels, factor = read_photograph(path)
+    assert (pixels.shape, factor) == ((30, 20, 3), 2)
+
+
+def test_what_is_no_jpeg_or_too_large_for_it_is_refused_with_advice(tmp_path, monkeypatch):
+    png, jpeg = saved(tmp_path / "x.png"), saved(tmp_path / "x.jpg")
+    monkeypatch.setenv("HPE_MAX_PIXELS", "37")  # 40 x 60 / 64 = 37.5
+    for read, path in ((read_photograph, png), (read_photograph, jpeg), (read_image, jpeg)):
+        with pytest.raises(UnreadableImageError, match=r"60 x 40 .* of 37 .*HPE_MAX_PIXELS raises"):
+            read(path)
+    monkeypatch.setenv("HPE_MAX_PIXELS", "38")
+    assert read_photograph(jpeg)[1] == 8
+
+
+def test_a_photograph_of_200_megapixels(tmp_path):
+    """16,320 x 12,240: beyond the size at which Pillow itself raises."""
+    path = tmp_path / "x.jpg"
+    Image.new("L", (16_320, 12_240), 90).save(path)
+    pixels, factor = read_photograph(path)
+    assert (pixels.shape, factor) == ((6_120, 8_160, 3), 2)
+    assert np.abs(pixels[::50, ::50].astype(int) - 90).max() <= 1
+    with pytest.raises(UnreadableImageError, match="too large: .*HPE_MAX_PIXELS raises it"):
+        read_image(path)
+
+
+def test_the_limit_can_be_raised_for_any_format(tmp_path, monkeypatch):
+    path = tmp_path / "x.png"
+    Image.new("1", (14_000, 13_000)).save(path)  # 182 megapixels: beyond Pillow's own
+    with pytest.raises(UnreadableImageError, match="too large"):
+        check_image(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # restored behind us
+    monkeypatch.setenv("HPE_MAX_PIXELS", "200000000")
+    assert check_image(path) == (13_000, 14_000)
+
+
+@pytest.mark.parametrize("text", ["many", "-5", "0", "1e8"])
+def test_a_limit_that_is_no_number_is_named(tmp_path, monkeypatch, text):
+    path = saved(tmp_path / "x.png")
+    monkeypatch.setenv("HPE_MAX_PIXELS", text)
+    with pytest.raises(InputError, match=f"HPE_MAX_PIXELS is '{text}'; expected a number"):
+        read_image(path)
+
+
+def test_images_that_an_orientation_turns_are_counted(tmp_path):
+    for orientation in (0, 1, 3, 6, 8, 9):
+        tagged(tmp_path / f"{orientation}.jpg", orientation)
+    saved(tmp_path / "x.png")
+    names = [path.name for path in tmp_path.iterdir()]
+    assert count_oriented(tmp_path, names) == 3
 
 
 @pytest.mark.parametrize(("read", "side"), [(check_image, 9_000), (read_image, 20_000)])

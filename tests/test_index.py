@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from tiny_corpora import write_300w_lp, write_aflw2000, write_image
 
 from hpe_core.common import stage
@@ -43,6 +44,22 @@ def test_table_and_report(tmp_path, capsys):
     report = (tmp_path / "out" / "300W_LP-skipped.csv").read_text()
     assert report == "file,reason\nAFW/alone.jpg,no alone.mat\n"
     assert capsys.readouterr().out.startswith("300W_LP: 4 faces in 4 images, 1 skipped")
+
+
+@pytest.mark.parametrize(
+    ("orientation", "said"), [(6, "1 images have an EXIF orientation, which is ignored"), (1, "")]
+)
+def test_orientations_that_are_not_applied_are_counted(tmp_path, capsys, orientation, said):
+    """Labels of the published corpora mean the pixels as they are stored."""
+    write_300w_lp(tmp_path / "in")
+    image = next((tmp_path / "in" / "AFW").glob("*.jpg"))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.open(image).save(image, exif=exif)
+    run_index(tmp_path / "in", tmp_path / "out")
+    found = capsys.readouterr().out
+    assert said in found
+    assert ("EXIF" in found) == bool(said)
 
 
 def test_equal_corpora_give_equal_bytes_wherever_they_lie(tmp_path):

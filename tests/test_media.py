@@ -2,6 +2,9 @@
 
 import re
 import struct
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hpe_core.common.errors import InputError, UnreadableFileError
-from hpe_core.inference import media
+from hpe_core.inference import live, media
 
 
 def grey(level: int, size_hw=(48, 64)) -> np.ndarray:
@@ -155,10 +158,152 @@ def test_kinds_of_files_are_told_by_their_content(tmp_path):
     assert media.is_video(tmp_path / "absent.mp4") and not media.is_video(tmp_path / "absent.png")
 
 
-def test_no_camera_is_one_line(capfd):
-    with pytest.raises(InputError, match="camera 97: OpenCV gets no picture"):
-        media.open_camera(97)
+NUMBERED = [
+    pytest.param("%d.png", ["2.png", "10.png", "111.png"], id="as numbers, not as text"),
+    pytest.param("f_%03d.png", ["f_000.png", "f_001.png", "f_007.png"], id="a gap"),
+    pytest.param("a.b+%05d.c.jpg", ["a.b+00001.c.jpg", "a.b+00002.c.jpg"], id="signs of patterns"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "names"), NUMBERED)
+def test_numbered_frames_are_a_video(tmp_path, pattern, names):
+    for level, name in enumerate([*names, "other.png", "x1.png", "1.png.txt", "f_1x.png"]):
+        Image.fromarray(grey(20 * level)).save(tmp_path / name, "PNG")
+    path = tmp_path / pattern
+    assert media.is_video(path)
+    video, frames, complaints = read(path)
+    assert (video.fps, video.count, complaints) == (25.0, len(names), [])
+    assert [frame.pixels[0, 0].tolist() for frame in frames] == [
+        [20 * level] * 3 for level in range(len(names))
+    ]
+    assert [frame.time_s for frame in frames] == pytest.approx([n / 25 for n in range(len(names))])
+    assert {frame.source for frame in frames} == {path}
+
+
+def test_numbered_frames_keep_their_colours_and_stand_upright(tmp_path):
+    lying = np.zeros((20, 40, 3), np.uint8)
+    lying[:, :, 0], lying[:5, :, 2] = 200, 100
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(lying).save(tmp_path / "1.png", exif=exif)
+    (frame,) = read(tmp_path / "%d.png")[1]
+    np.testing.assert_array_equal(frame.pixels, np.rot90(lying, -1))
+
+
+def test_numbered_frames_that_are_none_or_no_images_are_named(tmp_path):
+    with pytest.raises(
+        UnreadableFileError, match=r"%d\.png: no file has such a name, with a number"
+    ):
+        media.open_video(tmp_path / "%d.png")
+    Image.fromarray(grey(1)).save(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"junk")
+    with pytest.raises(UnreadableFileError, match=r"2\.png: no image"):
+        read(tmp_path / "%d.png")
+
+
+def test_a_file_that_has_a_percent_sign_is_itself(tmp_path):
+    Image.fromarray(grey(1)).save(tmp_path / "100%d.png")
+    assert not media.is_video(tmp_path / "100%d.png")
+    assert not media.is_video(tmp_path / "5%.png")
+
+
+@pytest.mark.parametrize(
+    ("camera", "message"),
+    [
+        pytest.param("97", "camera 97: OpenCV gets no picture", id="number"),
+        pytest.param(
+            "rtsp://localhost:1/live", "stream localhost-live: OpenCV gets no", id="stream"
+        ),
+        pytest.param("front", "camera 'front'; expected a number from 0, or rtsp", id="a name"),
+        pytest.param("-1", "camera '-1'; expected a number", id="negative"),
+    ],
+)
+def test_no_camera_is_one_line(capfd, camera, message):
+    with pytest.raises(InputError, match=message):
+        live.open_camera(camera)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("rtsp://admin:secret@10.0.0.7:554/h264/ch1?token=secret", "10.0.0.7-h264-ch1"),
+        ("http://cam.example.org/video.mjpg", "cam.example.org-video.mjpg"),
+        ("udp://@:1234", ""),
+    ],
+)
+def test_a_stream_is_named_without_what_is_secret(address, name):
+    assert live.stream_name(address) == name
+
+
+def test_a_stream_is_read_over_http(tmp_path):
+    """A file behind http is a stream: frames as they come, timed by the clock."""
+    write_video(tmp_path / "v.mp4", [grey(40 * n) for n in range(5)])
+    serve = partial(QuietHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            video = live.open_camera(f"http://user:word@127.0.0.1:{server.server_port}/v.mp4")
+            frames = list(video.frames(pytest.fail))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [round(frame.pixels.mean() / 40) for frame in frames] == list(range(5))
+    assert frames[0].source.name == "127.0.0.1-v.mp4"
+    assert video.live
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+class Screen:
+    """OpenCV's windows; `keys` are pressed one by one; visible: what it says of the window."""
+
+    def __init__(self, monkeypatch, keys=(), visible=1.0):
+        self.shown, self.keys = [], iter(keys)
+        monkeypatch.setenv("DISPLAY", ":0")
+        patched = {
+            "namedWindow": lambda *_: None,
+            "imshow": lambda _, image: self.shown.append(image),
+            "waitKey": lambda _: next(self.keys, -1),
+            "getWindowProperty": lambda *_: visible,
+            "destroyWindow": lambda _: self.shown.append("closed"),
+        }
+        for name, function in patched.items():
+            monkeypatch.setattr(live.cv2, name, function)
+
+
+@pytest.mark.parametrize(
+    ("key", "visible", "goes_on"),
+    [
+        (-1, 1.0, True),
+        (ord("x"), 1.0, True),
+        (ord("q"), 1.0, False),
+        (27, 1.0, False),
+        (27 + 256, 1.0, False),
+        (-1, 0.0, False),
+        (-1, -1.0, False),
+    ],
+)
+def test_a_window_shows_until_a_key_or_its_cross_ends_it(monkeypatch, key, visible, goes_on):
+    screen = Screen(monkeypatch, [key], visible)
+    red = grey(0)
+    red[..., 0] = 255
+    assert live.Window().show(red) is goes_on
+    assert screen.shown[0][0, 0].tolist() == [0, 0, 255]  # OpenCV's order
+
+
+def test_without_display_or_windows_that_is_said(monkeypatch):
+    monkeypatch.setattr(live.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="--show: there is no display; --draw writes"):
+        live.Window()
+    monkeypatch.setenv("DISPLAY", ":0")
+    with pytest.raises(InputError, match="this OpenCV has no windows; put opencv-python in"):
+        live.Window()  # the package requires opencv-python-headless
 
 
 @pytest.mark.parametrize("when", ["raised", "unwritable", "empty"])

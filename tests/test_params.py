@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 import torch
 import yaml
+from torchvision import models
 
 from hpe_core.common.errors import InputError
-from hpe_core.common.settings import Backbone, load, load_item
+from hpe_core.common.settings import PRETRAINED, Backbone, load, load_item
 from hpe_core.crops.settings import CropFormat, CropSettings
 from hpe_core.networks.model import BACKBONES
 from hpe_core.params import validate_file
@@ -204,12 +205,66 @@ def test_labels_beyond_the_bins_are_refused(tmp_path, degrees):
     validate_file(changed(tmp_path, "filter.max_angle_deg", 99.0))
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param(
+            {"base.weights": "data/pretrained/IMAGENET1K_V1", "base__backbone": "resnet10"},
+            r"base\.weights is .*V1', but .* for resnet10 \(base\.backbone\); .* \['none'\]",
+            id="a base network that torchvision does not have",
+        ),
+        pytest.param(
+            {
+                "distill.weights": "data/pretrained/IMAGENET1K_V2",
+                "students": ["resnet50", "resnet18"],
+            }
+            | {"controls": []},
+            r"distill\.weights is .*V2'.* resnet18 \(students\[1\]\); .*'IMAGENET1K_V1'\]",
+            id="a student without the newer weights",
+        ),
+        pytest.param(
+            {"distill.views": 4, "augment__rotate_deg": 0.0},
+            r"distill\.views is 4, but augment\.rotate_deg is 0: .* the same",
+            id="views that do not differ",
+        ),
+        *(
+            pytest.param(
+                {f"{section}.precision": "16-mixed", "compute__device": "cpu"},
+                rf"{section}\.precision is 16-mixed, but compute\.device is cpu",
+                id=f"{section}: half floats without a GPU",
+            )
+            for section in ("base", "ensemble", "distill", "sweep", "evaluate")
+        ),
+    ],
+)
+def test_two_settings_that_do_not_fit_are_both_named(tmp_path, settings, message):
+    (key, value), *others = settings.items()
+    with pytest.raises(InputError, match=message):
+        validate_file(changed(tmp_path, key, value, **dict(others)))
+
+
+def test_settings_that_fit_are_accepted(tmp_path):
+    named = "data/pretrained/IMAGENET1K_V1"
+    validate_file(changed(tmp_path, "base.weights", named, base__backbone="resnet18"))
+    validate_file(changed(tmp_path, "base.weights", "mine/IMAGENET1K_V1.pth"))
+    validate_file(changed(tmp_path, "distill.views", 4, augment__rotate_deg=15.0))
+    validate_file(changed(tmp_path, "base.precision", "16-mixed", compute__device="auto"))
+    validate_file(changed(tmp_path, "base.precision", "bf16-mixed", compute__device="cpu"))
+
+
+@pytest.mark.parametrize("backbone", get_args(Backbone))
+def test_which_weights_there_are_is_what_torchvision_says(backbone):
+    known = models.list_models()
+    names = list(models.get_model_weights(backbone).__members__) if backbone in known else []
+    assert sorted({*names} - {"DEFAULT"}) == list(PRETRAINED.get(backbone, ()))
+
+
 @pytest.mark.parametrize("key", ["data.root", "boxes.path", "base.weights", "distill.weights"])
 @pytest.mark.parametrize("sign", ['"', "$", "`", "\\", "\n"])
 def test_a_path_that_a_shell_would_change_is_refused(tmp_path, key, sign):
     with pytest.raises(InputError, match=f"{key} is .*expected a path without"):
         validate_file(changed(tmp_path, key, f"a{sign}b"))
-    validate_file(changed(tmp_path, key, "my corpora/it's (2), & more; *"))
+    validate_file(changed(tmp_path, key, "my corpora/it's (2), & more; *.pth"))
 
 
 def test_check_writes_how_crops_are_made(tmp_path):
@@ -227,8 +282,8 @@ def test_a_corpus_that_is_not_there_says_where_it_was_looked_for_and_how_to_get_
 
 @pytest.mark.parametrize("section", ["base", "distill"])
 def test_weights_that_are_not_there_are_named_before_anything_runs(tmp_path, section):
-    path = changed(tmp_path, f"{section}.weights", "data/pretrained/IMAGENET1K_V9")
-    with pytest.raises(InputError, match="IMAGENET1K_V9.*no such file"):
+    path = changed(tmp_path, f"{section}.weights", "data/pretrained/mine.pth")
+    with pytest.raises(InputError, match="mine.pth.*no such file"):
         check.main(params=path, checked=tmp_path / "checked", crop_format=tmp_path / "format.json")
 
 

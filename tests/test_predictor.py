@@ -1,5 +1,7 @@
 """Poses of any image's faces: every way in gives the same, and bad input is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.checkpoints import save_network
 from hpe_core.networks.model import StudentNet, normalize, predict_probs
 from hpe_core.predictor import HeadPose
+from hpe_core.runtime.network import open_network
 from hpe_core.training.loop import seeded
 
 SPEC = BinSpec(3.0)
@@ -71,6 +74,47 @@ def test_faces_are_found_shaped_and_read(place, image):
     np.testing.assert_array_equal(second.rotation, rotation_from_pyr(second.pyr_deg))
     assert (second.std_deg > 1).all()
     assert np.abs(first.pyr_deg - second.pyr_deg).max() > 1e-3
+
+
+def test_direction_is_that_of_the_rotation(place, image):
+    face = HeadPose.load(place()).predict(image)[0]
+    np.testing.assert_array_equal(face.direction, -rotation_from_pyr(face.pyr_deg)[:, 2])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("part", [0, 1])
+def test_a_network_that_predicts_no_number_is_named(place, image, monkeypatch, value, part):
+    """Neither its angles nor their std reach a table."""
+    head_pose = HeadPose.load(place())
+    opened = open_network(place())
+
+    def read(faces):
+        both = opened.read(faces)
+        both[part][-1, 2] = value
+        return both
+
+    broken = HeadPose(replace(opened, read=read), head_pose.detector)
+    with pytest.raises(InputError, match=r"n\.safetensors: damaged: it predicts NaN or infinite"):
+        broken.predict(image)
+
+
+def test_large_photographs_are_found_in_their_own_pixels(place, image, tmp_path, monkeypatch):
+    """Boxes found, and boxes given, are those of the whole photograph."""
+    head_pose = HeadPose.load(place())
+    Image.fromarray(image).resize((256, 256)).save(tmp_path / "l.jpg", quality=95)
+    with Image.open(tmp_path / "l.jpg") as large:
+        large.draft("RGB", (64, 64))
+        quarter = np.asarray(large)
+    monkeypatch.setenv("HPE_MAX_PIXELS", "5000")
+    expected = poses(head_pose.predict(quarter)) * ([4] * 4 + [1] * 7)
+    for found in (
+        head_pose.predict(tmp_path / "l.jpg"),
+        next(head_pose.predict_each([tmp_path / "l.jpg"])),
+        head_pose.predict(tmp_path / "l.jpg", expected[:, :4]),
+    ):
+        table = poses(found)
+        table[:, 4] = expected[:, 4]  # of given boxes it is 1
+        np.testing.assert_allclose(table, expected, atol=1e-4)
 
 
 def test_how_the_detector_searches_is_the_users_and_no_border_is_taken_over(place):

@@ -102,6 +102,14 @@ def run(folder, source="net.onnx", kind="detector", **rules):
     )
 
 
+@pytest.mark.parametrize("input_px", [32, 96, 640])
+def test_an_input_that_the_export_does_not_have_is_refused(corpus, input_px):
+    with pytest.raises(
+        InputError, match=rf"fixes .* 64 x 64 pixels, but boxes.input_px is {input_px}"
+    ):
+        run(corpus, input_px=input_px)
+
+
 def test_every_face_is_matched_or_listed(corpus):
     table, unmatched, report = run(corpus)
     assert table.index.tolist() == ["two/a", "two/b", "none/x"]

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -900,12 +901,22 @@ def test_a_network_that_answers_nan_teaches_nobody(done, tmp_path):
     ],
     ids=["before", "while it hands over", "likewise"],
 )
-def test_a_loader_that_dies_is_named(done, tmp_path, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("shared_mb", "advice"),
+    [
+        (64, r"/dev/shm, .* holds 64 MB: start the container with --shm-size=2g"),
+        (16_000, "if memory ran out, lower compute.workers"),
+    ],
+)
+def test_a_loader_that_dies_is_named(done, tmp_path, monkeypatch, error, shared_mb, advice):
     def fit(*_: object) -> None:
         raise error
 
+    usage = SimpleNamespace(total=shared_mb * 2**20)
+    monkeypatch.setattr("hpe_core.training.run.disk_usage", lambda path: usage)
     monkeypatch.setattr("hpe_core.training.run.fit", fit)
-    with pytest.raises(ChildProcessError, match=r"train\.h5: a process that prepares training"):
+    named = rf"train\.h5: a process that prepares training views has died; .*{advice}"
+    with pytest.raises(ChildProcessError, match=named):
         train_base.main(
             params=done / "params.yaml", crops=done / TRAIN, seed=1, weights=NONE,
             work=tmp_path / "w", network=tmp_path / "n.safetensors", history=tmp_path / "h.csv",

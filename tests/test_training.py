@@ -14,7 +14,7 @@ from hpe_core.common.errors import InputError
 from hpe_core.common.geometry import flip_pyr, pyr_from_rotation, rotation_from_pyr
 from hpe_core.networks.bins import BinSpec, flip_probs
 from hpe_core.networks.model import BaseNet, StudentNet, normalize
-from hpe_core.training.augment import Photometric, Placement, pose_view
+from hpe_core.training.augment import CropView, Photometric, pose_view
 from hpe_core.training.loop import NonFiniteLossError, Plan, fit, seeded, student_seed
 from hpe_core.training.losses import base_loss, cross_entropy, distillation_loss
 from hpe_core.training.tasks import BaseTask, DistillationTask
@@ -274,7 +274,7 @@ def test_boxes_that_stay_draw_no_numbers():
     rng = np.random.default_rng([FULL.seed, 2, 4])
     flipped, turn = bool(rng.random() < 0.5), float(rng.uniform(-1, 1)) * 15
     arrays = Arrays(6)
-    window, _ = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, Placement(turn, flipped))
+    window, _ = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, CropView(turn, flipped))
     expected = Photometric(SIZE, 0.5, 3)(window, rng)
     item = TrainingFaces(arrays, np.arange(6), FULL)[(2, 3)]
     np.testing.assert_array_equal(item["images"], expected)
@@ -328,7 +328,7 @@ def test_a_student_sees_its_teachers_views_all_equally_often():
         item = faces[(epoch, 1)]
         view = next(v for v in range(3) if np.array_equal(item["teacher_probs"], teacher[3, v]))
         phi_deg = float(teacher.phi_deg[3, view])
-        window, pyr_deg = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, Placement(phi_deg))
+        window, pyr_deg = pose_view(arrays[3], arrays.pyr_deg[3], SIZE, CropView(phi_deg))
         np.testing.assert_array_equal(item["images"], window)
         np.testing.assert_allclose(item["pyr_deg"], pyr_deg, rtol=1e-6)
         seen.append(view)

@@ -10,6 +10,7 @@ from hpe_core.cli.options import (
     BoxesOption,
     DetectorOption,
     DeviceOption,
+    FovOption,
     ReaderOption,
     WhereOption,
     accepted_values,
@@ -58,6 +59,7 @@ def evaluate(
     size: Annotated[
         int | None, typer.Option(min=1, help="The input side of a .pth in pixels.  [default: 224]")
     ] = None,
+    fov: FovOption = None,
     device: DeviceOption = "cpu",
     form: Annotated[
         Literal["text", "json", "csv"],
@@ -124,7 +126,7 @@ def evaluate(
         read = [network, detector, params, *labelled_faces.tables_read(corpus)]
         if written is not None:
             check_no_input(written, read, option)
-    predicted = measure.predict_faces(opened, faces)
+    predicted = measure.predict_faces(opened, faces, fov)
     errors = measure.measured_errors(opened, faces, predicted)
     if out is not None:
         measure.write_faces(predicted, out)

@@ -23,6 +23,12 @@ def _device(name: str) -> str:
     return name
 
 
+def _field_of_view(degrees: float | None) -> float | None:
+    if degrees is not None and not 0 < degrees < 180:
+        raise typer.BadParameter(f"--fov is {degrees:g}; expected degrees between 0 and 180.")
+    return degrees
+
+
 DetectorOption = Annotated[
     Path | None,
     typer.Option(
@@ -61,6 +67,17 @@ BoxesOption = Annotated[
 ]
 DeviceOption = Annotated[
     str, typer.Option(callback=_device, help="The network's device: cpu, cuda, cuda:1, … or mps.")
+]
+FovOption = Annotated[
+    float | None,
+    typer.Option(
+        "--fov",
+        metavar="DEGREES",
+        callback=_field_of_view,
+        help="The angle that the images' width covers: poses in the camera's frame, not as seen "
+        "along the ray to each face.",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON array instead of text.")]
 

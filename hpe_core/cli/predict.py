@@ -6,8 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from hpe_core.cli.options import DetectorOption, DeviceOption, NetworkOption, multiple_of_32
-from hpe_core.inference.paths import TABLE_SUFFIXES, check_name, check_no_input, find_media
+from hpe_core.cli.options import (
+    DetectorOption,
+    DeviceOption,
+    FovOption,
+    NetworkOption,
+    multiple_of_32,
+)
+from hpe_core.inference.paths import STREAM, TABLE_SUFFIXES, check_name, check_no_input, find_media
 
 Form = Literal["csv", "json", "parquet"]
 _FORMS: dict[str, Form] = {".json": "json", ".parquet": "parquet"}
@@ -17,7 +23,9 @@ def predict(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH", help="Images, folders of images, or videos.", show_default=False
+            metavar="PATH",
+            help="Images, folders of images, videos, or numbered frames (f/%05d.png) as one.",
+            show_default=False,
         ),
     ] = None,
     *,
@@ -60,6 +68,7 @@ def predict(
             help="For heads that lean or lie: search so many turned copies of each image, too.",
         ),
     ] = 1,
+    fov: FovOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the table to this file, or into this folder.  [default: stdout]"),
@@ -76,8 +85,17 @@ def predict(
         bool, typer.Option("--recursive", help="Also read the images in subfolders.")
     ] = False,
     camera: Annotated[
-        int | None, typer.Option(help="Read this camera (0, 1, …) until Ctrl-C, instead of PATHs.")
+        str | None,
+        typer.Option(
+            metavar="NUMBER|URL",
+            help="Read this camera (0, 1, …) or stream (rtsp://…, http://…) until Ctrl-C, "
+            "instead of PATHs.",
+        ),
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option("--show", help="Show a video's or camera's faces in a window; q ends it."),
+    ] = False,
     smooth: Annotated[
         float | None,
         typer.Option(
@@ -105,19 +123,15 @@ def predict(
     """
     if bool(paths) == (camera is not None):
         raise typer.BadParameter("give PATHs or --camera, and not both.")
+    if stream := next((path for path in paths or [] if STREAM.match(str(path))), None):
+        raise typer.BadParameter(f"{stream} is the address of a stream: give it as --camera.")
     if smooth is not None and not smooth > 0:
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
     if turns > 1 and detect_every is not None:
         raise typer.BadParameter("--turns searches every frame whole: leave --detect-every out.")
     if draw and any(path.is_file() for path in (draw, *draw.parents)):
         raise typer.BadParameter(f"--draw is {draw}, a file; expected a folder.")
-    given = form
-    form = form or _FORMS.get(out.suffix.lower() if out else "", "csv")
-    if form == "parquet" and out is None:
-        raise typer.BadParameter("parquet cannot go to stdout: give --out a file.")
-    if out is not None:
-        out = out / f"predictions.{form}" if out.is_dir() else out
-        check_name(out, None if given else TABLE_SUFFIXES, ", or a folder, or give --format")
+    form, out = _table_file(form, out)
     # OpenCV and ONNX Runtime take a moment, torch seconds
     from hpe_core.faces.images import frame_count
     from hpe_core.inference.predict_files import plan_run
@@ -126,7 +140,7 @@ def predict(
     from hpe_core.weights.catalogue import default_network, network_path
 
     media = find_media(paths or [], recursive, lambda path: frame_count(path) > 0)
-    run = plan_run(media, camera, draw, smooth, detect_every)
+    run = plan_run(media, camera, draw, smooth, detect_every, show)
     opened = network_path(network)
     head_pose = HeadPose.load(
         opened,
@@ -137,6 +151,7 @@ def predict(
         border=border,
         tiles=tiles,
         turns=turns,
+        fov_deg=fov,
     )
     if out is not None:
         found_by = [head_pose.detector.path] if head_pose.detector else []
@@ -148,3 +163,14 @@ def predict(
     if media.note:
         print(media.note, file=sys.stderr)
     raise typer.Exit(run.tally.unreadable > 0)
+
+
+def _table_file(given: Form | None, out: Path | None) -> tuple[Form, Path | None]:
+    """The table's format and file, as --format and --out say. Raises BadParameter."""
+    form = given or _FORMS.get(out.suffix.lower() if out else "", "csv")
+    if form == "parquet" and out is None:
+        raise typer.BadParameter("parquet cannot go to stdout: give --out a file.")
+    if out is not None:
+        out = out / f"predictions.{form}" if out.is_dir() else out
+        check_name(out, None if given else TABLE_SUFFIXES, ", or a folder, or give --format")
+    return form, out

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 ANGLES = ("pitch", "yaw", "roll")  # the order of every `pyr_deg`
+DIRECTION = ("dir_x", "dir_y", "dir_z")  # of every `direction`
 THETA_DEG = 99.0  # the paper keeps faces within ±99° (section 4.2)
 
 # Y-X-Z is X-Y-Z of a frame with x and y exchanged and z reversed: _EXCHANGE @ Rx(a) @ _EXCHANGE is
@@ -67,6 +68,42 @@ def pyr_near(rotation: ArrayLike, source_pyr_deg: ArrayLike) -> Array:
     beyond = np.cos(np.radians(source[..., 1])) < 0
     pyr_deg = np.where(beyond[..., None], back, front)
     return source + wrap_deg(pyr_deg - source)
+
+
+def direction(pyr_deg: ArrayLike) -> Array:
+    """Where the face points: unit vectors in the camera's frame. pyr_deg (... x 3) → ... x 3.
+
+    x: to the right of the image, y: down, z: into the scene. A face that looks straight into the
+    camera points to (0, 0, -1). The opposite of R's third column, which is the back of the head.
+    """
+    return -rotation_from_pyr(pyr_deg)[..., 2]
+
+
+def in_camera(
+    pyr_deg: ArrayLike, centre_xy: ArrayLike, size_wh: ArrayLike, fov_deg: float
+) -> Array:
+    """Poses in the camera's frame, of faces cut out of a wide picture: R_ray · R.
+
+    A network sees a crop as if the camera had been turned towards that face. R_ray is the smallest
+    rotation that turns it so: from the optical axis to the ray through the face.
+
+    pyr_deg (... x 3): as read from crops. centre_xy (... x 2): of the faces, pixels; size_wh
+    (... x 2): of the picture, whose middle is on the optical axis; fov_deg: the angle that its
+    width covers, of a camera without lens distortion. Returns ... x 3 degrees, on the branch of
+    each pose.
+    """
+    size = np.asarray(size_wh, dtype=np.float64)
+    focal_px = size[..., :1] / 2 / np.tan(np.radians(fov_deg) / 2)
+    offset = (np.asarray(centre_xy, dtype=np.float64) - size / 2) / focal_px
+    ray = np.concatenate([offset, np.ones_like(offset[..., :1])], axis=-1)
+    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    x, y, z = np.moveaxis(ray, -1, 0)
+    zero = np.zeros_like(x)
+    # Rodrigues' formula about z x ray = (-y, x, 0)
+    turned = np.stack([zero, zero, x, zero, zero, y, -x, -y, zero], axis=-1)
+    cross = turned.reshape(*x.shape, 3, 3)
+    rotation = np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None]
+    return pyr_near(rotation @ rotation_from_pyr(pyr_deg), pyr_deg)
 
 
 def in_head_frame(pyr_deg: ArrayLike, frame: ArrayLike) -> Array:

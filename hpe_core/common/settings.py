@@ -33,6 +33,11 @@ Backbone = Literal[  # networks.model.BACKBONES, without importing torch
     "resnet8", "resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"
 ]
 
+PRETRAINED = {  # torchvision's weights of backbones, without importing it; of others there are none
+    **dict.fromkeys(("resnet18", "resnet34"), ("IMAGENET1K_V1",)),
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), ("IMAGENET1K_V1", "IMAGENET1K_V2")),
+}
+
 
 def distinct(values: list[Setting]) -> list[Setting]:
     """For AfterValidator: requires that no value repeats."""

@@ -8,7 +8,9 @@ stored, because their labels and boxes mean those pixels.
 """
 
 import io
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -18,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
+from PIL.JpegImagePlugin import JpegImageFile
 
-from hpe_core.common.errors import UnreadableFileError, UnreadableImageError
+from hpe_core.common.errors import InputError, UnreadableFileError, UnreadableImageError
 from hpe_core.common.files import regular_size
 
-MAX_PIXELS = 80_000_000  # below the 89 megapixels at which PIL itself begins to warn
+MAX_PIXELS = 80_000_000  # of an image, unless the variable below gives another number
+LIMIT = "HPE_MAX_PIXELS"  # an environment variable
 MAX_IMAGE_BYTES = 1_000_000_000  # per file; MAX_PIXELS take at most 640 MB
 # Pillow's names. It decodes more, among them formats that run programs or have no magic number.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM")
@@ -35,6 +39,8 @@ _TURNS = {  # EXIF's numbers; Pillow turns counter-clockwise
 }  # fmt: skip
 _LYING = (5, 6, 7, 8)  # height and width are exchanged
 OWN_TABLES = ("faces.csv", "faces.parquet")  # one of them lies in the folder of a user's own corpus
+_REDUCTIONS = (2, 4, 8)  # at which a JPEG decoder can divide its sides
+_JPEG = (b"\xff\xd8\xff",)
 # The last bytes of a complete file.
 END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
@@ -45,7 +51,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Of an animation the first frame (`frame_count`). Grey becomes three equal channels, CMYK is
     converted, transparency is dropped (the colours below it are kept), and of 16 bits per channel
     the upper 8 are kept. Raises UnreadableImageError for a file that is missing, no image, larger
-    than MAX_PIXELS or MAX_IMAGE_BYTES, cut off or visibly damaged.
+    than `max_pixels` or MAX_IMAGE_BYTES, cut off or visibly damaged.
     """
     with _open(path) as image:
         return rgb_pixels(image)
@@ -55,6 +61,25 @@ def read_upright(path: Path) -> NDArray[np.uint8]:
     """`read_image` with the EXIF orientation applied, for photographs of users."""
     with _open(path) as image:
         return rgb_pixels(upright(image))
+
+
+def read_photograph(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """`read_upright` for images of any size, and the factor by which their sides were divided.
+
+    JPEG files of more than `max_pixels` are decoded at a half, a quarter or an eighth of their
+    size, which takes no more memory than the result; the factor is 1 for all others.
+    """
+    with _open(path, reduced=True) as image:
+        factor = _reduce(image)
+        return rgb_pixels(upright(image)), factor
+
+
+def max_pixels() -> int:
+    """How many pixels an image may have. Raises InputError for a variable that is no number."""
+    text = os.environ.get(LIMIT, "")
+    if text and not (text.isdecimal() and int(text)):
+        raise InputError(f"the variable {LIMIT} is {text!r}; expected a number of pixels")
+    return int(text or MAX_PIXELS)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -132,9 +157,24 @@ def state_of(folder: Path, names: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def count_oriented(folder: Path, names: Iterable[str]) -> int:
+    """How many of these images have an EXIF orientation that turns or mirrors them."""
+
+    def oriented(name: str) -> bool:
+        with _open(folder / name) as image:
+            return _orientation(image) in _TURNS
+
+    with ThreadPoolExecutor() as pool:
+        return sum(pool.map(oriented, names))
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[Image.Image]:
-    """The image, with its header read. Any error of a decoder becomes an UnreadableImageError."""
+def _open(path: Path, *, reduced: bool = False) -> Iterator[Image.Image]:
+    """The image, with its header read. Any error of a decoder becomes an UnreadableImageError.
+
+    reduced: JPEG files may be larger than `max_pixels`, for `_reduce`.
+    """
+    limit = max_pixels()
     try:
         file_bytes = regular_size(path)
     except UnreadableFileError as error:
@@ -143,13 +183,15 @@ def _open(path: Path) -> Iterator[Image.Image]:
         reason = f"too large: {file_bytes} bytes, expected at most {MAX_IMAGE_BYTES}"
         raise UnreadableImageError(path, reason)
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with _header(path, limit) as image:
+            may_be_reduced = reduced and isinstance(image, JpegImageFile)
+            if image.width * image.height > limit and not may_be_reduced:
                 size = f"{image.width} x {image.height}"
-                raise Image.DecompressionBombError(f"{size} exceeds limit of {MAX_PIXELS} pixels")
+                raise Image.DecompressionBombError(f"{size} exceeds limit of {limit} pixels")
             yield image
     except Image.DecompressionBombError as error:  # PIL also raises it, above its own limit
-        raise UnreadableImageError(path, f"too large: {_first_line(error)}") from None
+        reason = f"too large: {_first_line(error)}; {LIMIT} raises it"
+        raise UnreadableImageError(path, reason) from None
     except UnidentifiedImageError:
         reason = f"no image, or a damaged one: expected {', '.join(FORMATS)}"
         if _begins_with(path, 4, _HEIF):
@@ -157,6 +199,31 @@ def _open(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImageError(path, reason) from None
     except Exception as error:  # its decoders raise SyntaxError, IndexError and others
         raise UnreadableImageError(path, f"damaged or cut off: {_first_line(error)}") from error
+
+
+def _header(path: Path, limit: int) -> Image.Image:
+    """Pillow refuses images beyond a limit of its own, of which its header is read nevertheless."""
+    if Image.MAX_IMAGE_PIXELS and limit > Image.MAX_IMAGE_PIXELS:  # raised by the user
+        Image.MAX_IMAGE_PIXELS = limit
+    try:
+        return Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError:
+        if not _begins_with(path, 0, _JPEG):
+            raise
+        return JpegImageFile(path)
+
+
+def _reduce(image: Image.Image) -> int:
+    """Sets an image to be decoded within `max_pixels`, if it is a JPEG; returns the divisor."""
+    limit, (width, height) = max_pixels(), image.size
+    for factor in (1, *_REDUCTIONS):
+        if width * height <= limit * factor**2:
+            break
+    else:
+        raise Image.DecompressionBombError(f"{width} x {height} exceeds limit of {limit} pixels")
+    if factor > 1:
+        image.draft(None, (width // factor, height // factor))
+    return factor
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

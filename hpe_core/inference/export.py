@@ -280,7 +280,7 @@ def faces_of_corpus(network: Path, choice: CorpusChoice) -> FaceSource:
         labelled = corpus_faces(choice, opened, Path("params.yaml"), at_most)
         table = labelled.table.iloc[random_rows(len(labelled.table), at_most)]
         cuts = list(cut_faces(opened, replace(labelled, table=table)))
-        faces = [cut for cut in cuts if not isinstance(cut, str)]
+        faces = [cut.pixels for cut in cuts if not isinstance(cut, str)]
         if len(faces) < 2:
             raise InputError(f"{choice.folder}: {len(faces)} usable faces; expected at least two")
         pyr_deg = table[PYR].to_numpy()[[not isinstance(cut, str) for cut in cuts]]

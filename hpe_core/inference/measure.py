@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from hpe_core.common.errors import InputError, UnreadableFileError
 from hpe_core.common.files import rounded
-from hpe_core.common.geometry import Array
+from hpe_core.common.geometry import DIRECTION, Array, direction, in_camera
 from hpe_core.common.table_files import DETECTED_BOX
 from hpe_core.crops.window import Pixels, rotated_window
 from hpe_core.evaluation.columns import ORDER, PYR, STD_PYR, TRUE_PYR
@@ -30,7 +31,7 @@ _BATCH = 64  # faces per forward pass: bounds the memory
 _CUT_AHEAD = 64  # faces cut ahead of the network
 
 ERRORS = [*PYR, "mae", *FACE_MEASURES]
-FACE_NUMBERS = ["x1", "y1", "x2", "y2", *PYR, *STD_PYR, *TRUE_PYR]
+FACE_NUMBERS = ["x1", "y1", "x2", "y2", *PYR, *STD_PYR, *DIRECTION, *TRUE_PYR]
 FACE_COLUMNS = {
     **dict.fromkeys(["face_id", "image"], "str"),
     **dict.fromkeys(FACE_NUMBERS, "float64"),
@@ -38,19 +39,26 @@ FACE_COLUMNS = {
 }
 
 
-def predict_faces(network: OpenNetwork, faces: LabelledFaces) -> pd.DataFrame:
+def predict_faces(
+    network: OpenNetwork, faces: LabelledFaces, fov_deg: float | None = None
+) -> pd.DataFrame:
     """`FACE_COLUMNS`, one row per face.
+
+    fov_deg: of the images' width, for poses in the frame of the camera (`geometry.in_camera`); None
+    leaves them as the network sees them, along the ray to each face.
 
     Faces that were not evaluated come last, with NaN for numbers, and say why and for what reason.
     Raises InputError if no face was evaluated.
     """
     cuts = cut_faces(network, faces)
     angles: list[Array] = []
+    sizes_wh: list[tuple[int, int]] = []
     reasons: list[str] = []
     with tqdm(total=len(faces.table), unit="face", disable=faces.table.empty or None) as bar:
         while some := list(islice(cuts, _BATCH)):
-            if pixels := [cut for cut in some if not isinstance(cut, str)]:
-                angles.append(_predict_angles(network, pixels))
+            if done := [cut for cut in some if not isinstance(cut, str)]:
+                angles.append(_predict_angles(network, [cut.pixels for cut in done]))
+                sizes_wh += [cut.image_wh for cut in done]
             reasons += [cut if isinstance(cut, str) else "" for cut in some]
             bar.update(len(some))
     reason = pd.Series(reasons, index=faces.table.index, dtype="str")
@@ -63,7 +71,11 @@ def predict_faces(network: OpenNetwork, faces: LabelledFaces) -> pd.DataFrame:
             f"the last, {last['face_id'] or last['image']}: {last['reason']}"
         )
     cut = faces.table[~not_cut].reset_index(drop=True)
-    numbers = np.hstack([cut[DETECTED_BOX], np.concatenate(angles), cut[PYR]])
+    found = np.concatenate(angles)
+    if fov_deg is not None:
+        middle_xy = (cut[DETECTED_BOX[:2]].to_numpy() + cut[DETECTED_BOX[2:]].to_numpy()) / 2
+        found[:, :3] = in_camera(found[:, :3], middle_xy, np.array(sizes_wh), fov_deg)
+    numbers = np.hstack([cut[DETECTED_BOX], found, direction(found[:, :3]), cut[PYR]])
     table = cut[["face_id", "image", ORDER, "box_source"]].join(
         pd.DataFrame(numbers, columns=FACE_NUMBERS)
     )
@@ -137,18 +149,27 @@ def _counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def cut_faces(network: OpenNetwork, faces: LabelledFaces) -> Iterator[Pixels | str]:
+@dataclass(frozen=True)
+class Cut:
+    """What a network sees of a face (h x w x 3), and the size of its image."""
+
+    pixels: Pixels
+    image_wh: tuple[int, int]
+
+
+def cut_faces(network: OpenNetwork, faces: LabelledFaces) -> Iterator[Cut | str]:
     """The pixels of each face, or the reason why it has none. Threads cut some faces ahead.
 
     Each face is a window of a crop with the training's margin, so its pixels equal those of the
     pipeline's evaluation bit for bit.
     """
 
-    def cut_out(face: Mapping[Any, Any]) -> Pixels | str:
+    def cut_out(face: Mapping[Any, Any]) -> Cut | str:
         try:
             image = read_corpus_image(faces.folder, face["image"])
             crop = cut_face(image, box_of(face), network.crop)
-            return rotated_window(crop, network.crop.size_hw, 0)
+            window = rotated_window(crop, network.crop.size_hw, 0)
+            return Cut(window, (image.shape[1], image.shape[0]))
         except UnreadableFileError as error:
             return error.reason
         except InputError as error:
@@ -159,7 +180,4 @@ def cut_faces(network: OpenNetwork, faces: LabelledFaces) -> Iterator[Pixels | s
 
 def _predict_angles(network: OpenNetwork, pixels: list[Pixels]) -> Array:
     """pyr_deg and std_deg side by side (N x 6) of N ≥ 1 faces."""
-    angles = np.hstack(network.read(np.stack(pixels))).astype("f8")
-    if not np.isfinite(angles).all():
-        raise InputError(f"{network.path}: damaged: it predicts NaN or infinite angles")
-    return angles
+    return np.hstack(network.angles(np.stack(pixels))).astype("f8")

@@ -1,15 +1,17 @@
-"""Reads images, videos and a camera; writes images and videos.
+"""Reads images, videos and numbered frames; writes images and videos.
 
 OpenCV's FFmpeg decodes and encodes videos. Its own log is off: our errors name what went wrong.
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ from PIL import Image
 from hpe_core.common.errors import InputError, UnreadableFileError
 from hpe_core.common.files import atomic, printable, regular_size
 from hpe_core.crops.window import Pixels
-from hpe_core.faces.images import frame_count, read_upright
+from hpe_core.faces.images import frame_count, read_photograph, read_upright
 from hpe_core.inference.paths import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from hpe_core.work.prefetch import read_ahead
 
@@ -28,24 +30,33 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Complain = Callable[[InputError], None]
 
+_NUMBER = re.compile(r"%[0-9]*d")
 _IMAGES_AHEAD = 4  # images prefetched: 1 GB, if all have the largest size that is read
-_FPS = 25.0  # of a video or camera that does not report its own
+DEFAULT_FPS = 25.0  # of frames in files, and of a video or camera that does not report its own
 _WHOLE = 0.9  # of the frames or the time that a header announces, which is often an estimate
 _MAX_TICKS = 65_535  # in a second of an .mp4's mp4v stream
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image or video frame, H x W x 3 uint8 RGB. index (from 0), time_s: in the video."""
+    """One image or video frame, H x W x 3 uint8 RGB. index (from 0), time_s: in the video.
+
+    divisor: of the sides of a very large photograph (`images.read_photograph`).
+    """
 
     source: Path
     pixels: Pixels
     index: int = 0
     time_s: float = 0.0
+    divisor: int = 1
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is read as a video: no image, and so named, or OpenCV can open it."""
+    """Whether a path is read as a video: numbered frames; or no image, and so named, or OpenCV can
+    open it.
+    """
+    if is_pattern(path):
+        return True
     ending = path.suffix.lower()
     if ending in IMAGE_SUFFIXES or not path.is_file():
         return ending in VIDEO_SUFFIXES
@@ -55,15 +66,20 @@ def is_video(path: Path) -> bool:
     return ending in VIDEO_SUFFIXES or capture.isOpened()
 
 
+def is_pattern(path: Path) -> bool:
+    """Whether a path names numbered frames, as %d, %05d and the like do."""
+    return len(_NUMBER.findall(path.name)) == 1 and not path.exists()
+
+
 def read_images(paths: Iterable[Path], complain: Complain) -> Iterator[Frame]:
     """The readable images, in order, upright; of animations the first frame.
 
     Calls `complain` for each of the others.
     """
 
-    def read(path: Path) -> Pixels | InputError:
+    def read(path: Path) -> tuple[Pixels, int] | InputError:
         try:
-            return read_upright(path)
+            return read_photograph(path)
         except InputError as error:
             return error
 
@@ -72,12 +88,48 @@ def read_images(paths: Iterable[Path], complain: Complain) -> Iterator[Frame]:
         if isinstance(image, InputError):
             complain(image)
         else:
-            yield Frame(path, image)
+            pixels, divisor = image
+            yield Frame(path, pixels, divisor=divisor)
+
+
+class Capture(Protocol):
+    """Of `cv2.VideoCapture` what is used of an open one."""
+
+    def grab(self) -> bool: ...
+    def retrieve(self) -> tuple[bool, Any]: ...
+    def get(self, prop: int, /) -> float: ...
+    def release(self) -> None: ...
+
+
+class NumberedFrames:
+    """The images of a pattern such as frames/%05d.png by rising number, as a `Capture`.
+
+    Numbers may be missing. `retrieve` raises UnreadableImageError for what is no image.
+    """
+
+    def __init__(self, pattern: Path) -> None:
+        before, after = (re.escape(part) for part in _NUMBER.split(pattern.name))
+        named = re.compile(f"{before}([0-9]+){after}")
+        found = [(file, named.fullmatch(file.name)) for file in pattern.parent.glob("*")]
+        numbered = [(int(match[1]), file) for file, match in found if match]
+        self.files, self._at = [file for _, file in sorted(numbered)], -1
+
+    def grab(self) -> bool:
+        self._at += 1
+        return self._at < len(self.files)
+
+    def retrieve(self) -> tuple[bool, Pixels]:
+        return True, read_upright(self.files[self._at])[..., ::-1]
+
+    def get(self, prop: int, /) -> float:
+        return 0.0  # no times
+
+    def release(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Video:
-    """An open video or camera, its first frame grabbed.
+    """An open video, camera or stream, its first frame grabbed.
 
     count: frames that the header announces, 0 if unknown; containers without an index, such as mkv
     and webm, announce time · fps, more than there are where the rate varies.
@@ -86,7 +138,7 @@ class Video:
     source: Path
     fps: float
     count: int
-    _capture: cv2.VideoCapture
+    _capture: Capture
     live: bool = False
 
     def frames(self, complain: Complain) -> Iterator[Frame]:
@@ -98,7 +150,7 @@ class Video:
             time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or index / self.fps
             if self.live:
                 time_s = time.monotonic() - began
-            pixels = cv2.cvtColor(found[1], cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+            pixels = np.ascontiguousarray(found[1][..., ::-1], dtype=np.uint8)
             yield Frame(self.source, pixels, index, time_s)
             index += 1
             grabbed = self._capture.grab()
@@ -109,7 +161,15 @@ class Video:
 
 
 def open_video(path: Path) -> Video:
-    """Raises UnreadableFileError for a file that is missing, no video, or without a frame."""
+    """A video, or numbered frames as one.
+
+    Raises UnreadableFileError for a file that is missing, no video, or without a frame.
+    """
+    if is_pattern(path):
+        frames = NumberedFrames(path)
+        if not frames.grab():
+            raise UnreadableFileError(path, "no file has such a name, with a number for the %")
+        return Video(path, DEFAULT_FPS, len(frames.files), frames)
     regular_size(path)
     capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
     if not capture.isOpened():
@@ -120,16 +180,7 @@ def open_video(path: Path) -> Video:
         advice = "if other players show it, convert it to H.264"
         reason = f"none of its {count} frames can be decoded (codec {codec}); {advice}"
         raise UnreadableFileError(path, printable(reason))
-    return Video(path, capture.get(cv2.CAP_PROP_FPS) or _FPS, count, capture)
-
-
-def open_camera(number: int) -> Video:
-    """The camera of this number, from 0. Raises InputError where there is none."""
-    capture = cv2.VideoCapture(number)
-    if not capture.isOpened() or not capture.grab():
-        raise InputError(f"camera {number}: OpenCV gets no picture: it is missing, or in use")
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return Video(Path(f"camera{number}"), fps if fps > 0 else _FPS, 0, capture, live=True)
+    return Video(path, capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS, count, capture)
 
 
 def write_png(image_rgb: Pixels, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The paths on a command line: images and videos to read, drawings of them, and --out."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
     | {".ogv", ".ts", ".webm", ".wmv"}
 )
+STREAM = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp|srt):/", re.IGNORECASE)  # Path drops a slash
 TABLE_SUFFIXES = (".csv", ".json", ".parquet")
 
 

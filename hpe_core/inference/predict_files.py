@@ -1,4 +1,4 @@
-"""`hpe predict`: a row per face, and drawings, of images, videos or a camera."""
+"""`hpe predict`: a row per face, and drawings, of images, videos, a camera or a stream."""
 
 import signal
 import sys
@@ -14,15 +14,15 @@ from tqdm import tqdm
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import printable
-from hpe_core.common.geometry import ANGLES
+from hpe_core.common.geometry import ANGLES, DIRECTION
 from hpe_core.crops.window import Pixels
 from hpe_core.faces.images import frame_count
 from hpe_core.inference.draw import draw_face
+from hpe_core.inference.live import Window, open_camera
 from hpe_core.inference.media import (
     Frame,
     Video,
     is_video,
-    open_camera,
     open_video,
     read_images,
     video_writer,
@@ -34,7 +34,8 @@ from hpe_core.inference.tracking import Smoother, Tracker
 from hpe_core.predictor import FacePose, HeadPose
 
 DETECT_EVERY = 10  # frames; at 30 frames/s a new face waits for a third of a second
-POSE_COLUMNS = ["x1", "y1", "x2", "y2", "score", *ANGLES, *(f"std_{angle}" for angle in ANGLES)]
+_STD = [f"std_{angle}" for angle in ANGLES]
+POSE_COLUMNS = ["x1", "y1", "x2", "y2", "score", *ANGLES, *_STD, *DIRECTION]
 _FLOATS = dict.fromkeys(POSE_COLUMNS, "float64")
 IMAGE_COLUMNS = {"image": "str", "face": "int64", **_FLOATS}
 VIDEO_COLUMNS = {"video": "str", "frame": "int64", "time_s": "float64", "face": "int64", **_FLOATS}
@@ -79,8 +80,12 @@ class ImageRun:
             if (count := frame_count(frame.source)) > 1:
                 said = f"note: {frame.source}: {count} frames, of which the first is read"
                 tqdm.write(printable(said), file=sys.stderr)
+            if frame.divisor > 1:
+                said = f"note: {frame.source}: read at 1/{frame.divisor} of its size"
+                tqdm.write(printable(said), file=sys.stderr)
             numbers = range(1, len(faces) + 1)
-            yield from _rows({"image": printable(str(frame.source))}, numbers, faces)
+            own: OutputRow = {"image": printable(str(frame.source))}
+            yield from _rows(own, numbers, faces, frame.divisor)
             if target := self.drawings[frame.source]:
                 write_png(_draw_faces(frame, numbers, faces), target)
 
@@ -88,13 +93,14 @@ class ImageRun:
 @dataclass
 class VideoRun:
     """drawings: video → the drawn video to write, or None. smooth_s: None for no smoothing;
-    detect_every: of `HeadPose.follow`.
+    detect_every: of `HeadPose.follow`. window: where the drawings are shown.
     """
 
     drawings: Mapping[Path, Path | None]
     smooth_s: float | None
     detect_every: int
     camera: Video | None = None
+    window: Window | None = None
     columns = VIDEO_COLUMNS
     tally: Tally = field(default_factory=lambda: Tally("frames"))
 
@@ -105,6 +111,8 @@ class VideoRun:
                 yield from self._rows_of(video, target, head_pose)
             except InputError as error:
                 self.tally.complain(error)
+        if self.window:
+            self.window.close()
 
     def _rows_of(
         self, video: Video, target: Path | None, head_pose: HeadPose
@@ -129,22 +137,27 @@ class VideoRun:
                 video_name, time_s = printable(str(frame.source)), round(frame.time_s, 4)
                 own: OutputRow = {"video": video_name, "frame": frame.index, "time_s": time_s}
                 yield from _rows(own, numbers, faces)
-                if write:
-                    write(_draw_faces(frame, numbers, faces))
+                if write or self.window:
+                    drawn = _draw_faces(frame, numbers, faces)
+                    if write:
+                        write(drawn)
+                    if self.window and not self.window.show(drawn):
+                        break
 
 
 def plan_run(
     media: MediaFiles,
-    camera: int | None,
+    camera: str | None,
     folder: Path | None,
     smooth_s: float | None,
     detect_every: int | None,
+    show: bool,
 ) -> ImageRun | VideoRun:
     """The run over images, or over videos. folder: for drawings.
 
     Complains of folders without images. Raises InputError for a missing camera, and where a drawing
     would overwrite a source or another drawing; BadParameter for images beside videos, and for
-    images with an option of videos.
+    images with an option of videos. show: in a window.
     """
     names = media.names
     videos = [path for path in names if is_video(path)]
@@ -161,11 +174,13 @@ def plan_run(
         raise typer.BadParameter(
             f"{videos[0]}: a video beside images; their tables differ, so give them separately."
         )
-    elif smooth_s or detect_every is not None:
-        option = "--smooth" if smooth_s else "--detect-every"
+    elif smooth_s or show or detect_every is not None:
+        option = "--smooth" if smooth_s else "--show" if show else "--detect-every"
         raise typer.BadParameter(f"{option} is for videos; these are images.")
     else:
         run = ImageRun(drawings_of(names, folder, ".png"))
+    if show and isinstance(run, VideoRun):
+        run.window = Window()
     for path in media.empty:
         run.tally.complain(InputError(f"{path}: no image in this folder"))
     return run
@@ -179,10 +194,19 @@ def _until_ctrl_c(frames: Iterator[Frame]) -> Iterator[Frame]:
     return takewhile(lambda _: not stop.is_set(), frames)
 
 
-def _rows(own: OutputRow, numbers: Sequence[int], faces: Sequence[FacePose]) -> Iterator[OutputRow]:
+def _rows(
+    own: OutputRow, numbers: Sequence[int], faces: Sequence[FacePose], divisor: int = 1
+) -> Iterator[OutputRow]:
+    """divisor: of the sides of the image that the faces were found in."""
     for number, face in zip(numbers, faces, strict=True):
-        values = [*face.bbox_xyxy, face.score, *face.pyr_deg, *face.std_deg]
-        rounded = [round(float(value), 4) for value in values]
+        values = [
+            *(face.bbox_xyxy * divisor),
+            face.score,
+            *face.pyr_deg,
+            *face.std_deg,
+            *face.direction,
+        ]
+        rounded = [round(float(value), 4) + 0.0 for value in values]  # no -0.0
         yield {**own, "face": number, **dict(zip(POSE_COLUMNS, rounded, strict=True))}
 
 

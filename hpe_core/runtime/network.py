@@ -41,6 +41,13 @@ class OpenNetwork:
     boxes: BoxRules | None
     theta_deg: float
 
+    def angles(self, faces: Faces) -> Angles:
+        """`read`. Raises InputError where an angle or its std is NaN or infinite."""
+        both = self.read(faces)
+        if not all(np.isfinite(part).all() for part in both):
+            raise InputError(f"{self.path}: damaged: it predicts NaN or infinite angles")
+        return both
+
 
 def open_network(
     path: Path,

@@ -23,7 +23,7 @@ import albumentations as A
 
 
 @dataclass(frozen=True)
-class Placement:
+class CropView:
     """How a view lies in a crop.
 
     phi_deg: it is rotated, clockwise on screen, about the centre of its box; flipped: and mirrored
@@ -38,7 +38,7 @@ class Placement:
 
 
 def pose_view(
-    crop: Pixels, pyr_deg: Array, size_hw: tuple[int, int], placed: Placement
+    crop: Pixels, pyr_deg: Array, size_hw: tuple[int, int], placed: CropView
 ) -> tuple[Pixels, Array]:
     """A view of a face and its label, which changes with rotation and mirror image.
 

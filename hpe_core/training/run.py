@@ -3,6 +3,7 @@
 import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import lightning_fabric
@@ -19,6 +20,9 @@ from hpe_core.training.loop import NonFiniteLossError, Plan, fit
 from hpe_core.training.settings import Augment, Optim
 from hpe_core.training.state import SavedState
 from hpe_core.training.views import TargetSource, TrainingFaces, Views
+
+SHARED_MEMORY = Path("/dev/shm")  # through which loader processes pass on their batches
+_ENOUGH_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,17 @@ def train(
         # Its end may be noticed only later: torch would raise an error of its own, wherever we are.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise ChildProcessError(
-            f"{crops.path}: a process that prepares training views has died; if memory ran out, "
-            "lower compute.workers"
+            f"{crops.path}: a process that prepares training views has died; {_memory_advice()}"
         ) from error
     if fabric.is_global_zero:
         write_csv(pd.DataFrame(epochs), history)
+
+
+def _memory_advice() -> str:
+    """Containers have 64 MB of shared memory unless told otherwise."""
+    if SHARED_MEMORY.is_dir() and (total := disk_usage(SHARED_MEMORY).total) < _ENOUGH_BYTES:
+        return (
+            f"{SHARED_MEMORY}, which they write to, holds {total // 2**20} MB: start the container "
+            "with --shm-size=2g, or set compute.workers to 0"
+        )
+    return "if memory ran out, lower compute.workers"

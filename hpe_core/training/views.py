@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, Sampler
 from hpe_core.common.errors import InputError
 from hpe_core.crops.window import CropSource
 from hpe_core.networks.bins import flip_probs
-from hpe_core.training.augment import Photometric, Placement, pose_view
+from hpe_core.training.augment import CropView, Photometric, pose_view
 
 Batch = dict[str, Tensor]
 ViewIndex = tuple[int, int]  # epoch, position among the rows
@@ -32,7 +32,7 @@ class TargetSource(Protocol):
 class Views:
     """How to augment training faces (paper, section 4.3).
 
-    max_shift, max_scale: of boxes, which the paper does not move (`Placement`): uniform within
+    max_shift, max_scale: of boxes, which the paper does not move (`CropView`): uniform within
     ±max_shift in x and y, and log-uniform from 1/max_scale to max_scale; 0 and 1 leave them.
     """
 
@@ -92,16 +92,16 @@ class TrainingFaces(Dataset[Batch]):
         return batch
 
 
-def _drawn(views: Views, phi_deg: float, rng: np.random.Generator) -> Placement:
+def _drawn(views: Views, phi_deg: float, rng: np.random.Generator) -> CropView:
     """phi_deg: of the fixed view. Boxes that stay draw no numbers."""
     flipped = bool(rng.random() < views.flip_p)
     phi_deg = phi_deg + float(rng.uniform(-1, 1)) * views.rotate_deg
     if views.max_shift == 0 and views.max_scale == 1:
-        return Placement(phi_deg, flipped)
+        return CropView(phi_deg, flipped)
     right, down, larger = rng.uniform(-1, 1, 3).tolist()
     height, width = views.size_hw
     shift_px = (right * views.max_shift * width, down * views.max_shift * height)
-    return Placement(phi_deg, flipped, shift_px, views.max_scale**larger)
+    return CropView(phi_deg, flipped, shift_px, views.max_scale**larger)
 
 
 class EpochBatches(Sampler[list[ViewIndex]]):

@@ -17,7 +17,7 @@ from hpe_core.crops.window import enlarged_crop, published_crop
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import normalize
 from hpe_core.teacher.offsets import offset_grid, shifts_px
-from hpe_core.training.augment import Placement, pose_view
+from hpe_core.training.augment import CropView, pose_view
 from tests.shifted_box import shift_box
 
 Face = tuple[Path, NDArray[np.float64], NDArray[np.float64]]  # image, box, pose in degrees
@@ -90,7 +90,7 @@ def training_view(
     path, bbox_xyxy, pyr_deg = face
     crop = enlarged_crop(read(path), bbox_xyxy, size_hw, margin, "replicate")
     flipped, phi_deg = bool(rng.random() < 0.5), float(rng.uniform(-15, 15))
-    window, pyr_deg = pose_view(crop, pyr_deg, size_hw, Placement(phi_deg, flipped))
+    window, pyr_deg = pose_view(crop, pyr_deg, size_hw, CropView(phi_deg, flipped))
     return chain(image=window)["image"], pyr_deg
 
 
