@@ -107,30 +107,55 @@ def matroska(path, frames: int, header_s: float, last_s: float) -> None:
     path.write_bytes(content[: block.start(1)] + struct.pack(">h", after) + content[block.end(1) :])
 
 
-def test_frames_at_a_varying_rate_are_fewer_than_announced_and_all_there(tmp_path):
-    matroska(tmp_path / "vfr.mkv", 20, header_s=11.0, last_s=10.9)
+@pytest.mark.parametrize(
+    ("count", "header_s", "last_s"),
+    [
+        pytest.param(20, 11.0, 10.9, id="two frames a second"),
+        pytest.param(24, 30.0, 29.5, id="slides"),
+        pytest.param(25, 1.5, 1.49, id="a pause"),
+        pytest.param(22, 8.0, 7.3, id="a last frame that stays"),
+    ],
+)
+def test_frames_at_a_varying_rate_are_fewer_than_announced_and_all_there(
+    tmp_path, count, header_s, last_s
+):
+    matroska(tmp_path / "vfr.mkv", count, header_s, last_s)
     video, frames, complaints = read(tmp_path / "vfr.mkv")
-    assert (video.count, len(frames)) == (330, 20)
-    assert frames[-1].time_s == pytest.approx(10.9)
+    assert (video.count, len(frames)) == (30 * header_s, count)
+    assert frames[-1].time_s == pytest.approx(last_s)
     assert complaints == []
 
 
-def test_frames_that_end_long_before_the_time_that_is_announced_are_cut_off(tmp_path):
-    matroska(tmp_path / "cut.mkv", 20, header_s=11.0, last_s=19 / 30)
+@pytest.mark.parametrize(
+    ("count", "header_s", "last_s"),
+    [
+        pytest.param(20, 11.0, 19 / 30, id="at an even rate"),
+        pytest.param(22, 11.0, 7.0, id="at a varying rate"),
+        pytest.param(25, 1.0, 24 / 30, id="a few frames"),
+    ],
+)
+def test_frames_that_end_long_before_the_time_that_is_announced_are_cut_off(
+    tmp_path, count, header_s, last_s
+):
+    matroska(tmp_path / "cut.mkv", count, header_s, last_s)
     _, frames, complaints = read(tmp_path / "cut.mkv")
-    assert len(frames) == 20
-    assert complaints == [f"{tmp_path}/cut.mkv: damaged or cut off: 20 of 330 frames can be read"]
+    assert len(frames) == count
+    said = f"{count} of {30 * header_s:.0f} frames can be read"
+    assert complaints == [f"{tmp_path}/cut.mkv: damaged or cut off: {said}"]
 
 
-def test_a_codec_that_opencv_lacks_is_named_and_not_called_damage(tmp_path, capfd):
+@pytest.mark.parametrize("codec", [b"av01", b"vvc1", b"apv1"])
+def test_a_codec_that_opencv_lacks_is_named_and_not_called_damage(tmp_path, capfd, codec):
     """An .mp4 that says of its frames that they are AV1's, for which OpenCV has no decoder."""
     write_video(tmp_path / "v.mp4", [grey(level) for level in range(5)])
     content = (tmp_path / "v.mp4").read_bytes()
     assert content.count(b"mp4v") == 1
-    (tmp_path / "v.mp4").write_bytes(content.replace(b"mp4v", b"av01").replace(b"esds", b"free"))
+    (tmp_path / "v.mp4").write_bytes(content.replace(b"mp4v", codec).replace(b"esds", b"free"))
     with pytest.raises(UnreadableFileError) as error:
         media.open_video(tmp_path / "v.mp4")
-    assert error.value.reason.startswith("none of its 5 frames can be decoded (codec AV01);")
+    named = codec.decode()
+    said = f"none of its 5 frames can be decoded (codec {named});"
+    assert error.value.reason.lower().startswith(said)
     assert capfd.readouterr() == ("", "")
 
 
