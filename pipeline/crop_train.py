@@ -31,7 +31,7 @@ def main(
     if training < 2:
         raise InputError(
             f"{faces}: protocol {protocol} has {training} training and {validation} validation "
-            f"faces; expected at least 2 for training: is protocols.{protocol}.validation too high?"
+            f"faces, by a validation share of {item.validation:g}; expected at least 2 for training"
         )
     origin = origin_of_set(params, *(faces / f"{name}.parquet" for name in item.train))
     write_set(crops, root, table, rules, origin, work)

@@ -54,7 +54,7 @@ def main(
         table = with_network_boxes(faces, boxed, rules).astype(BOX_COLUMNS)
         if table.empty:
             raise InputError(
-                f"{boxes}: found none of the {len(faces)} faces; does boxes.path fit these images?"
+                f"{boxes}: found none of the {len(faces)} faces; the boxes came from {source}"
             )
         missing = faces.loc[boxed.reasons.index].assign(reason=boxed.reasons)
         write_table(with_unmatched(faces, table), boxes)
