@@ -13,6 +13,7 @@ from tiny_project import ROOT
 
 from hpe_core.common.files import write_json
 from hpe_core.common.stage import OPTIONS
+from hpe_core.faces.boxes import iou
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import BaseNet
 from hpe_core.teacher.ensemble import Windows, average
@@ -24,6 +25,7 @@ from hpe_core.training.tasks import BaseTask
 from hpe_core.training.views import TrainingFaces, Views
 from tests.bench import __main__ as bench
 from tests.bench import graph, material, measuring, references, scale, table
+from tests.bench.doubt import empty_boxes
 from tests.bench.measuring import from_times
 from tests.bench.rows import cells
 
@@ -217,3 +219,16 @@ def test_a_row_measured_on_another_machine_says_so(tmp_path, monkeypatch):
     write_json({"machine": here, "parts": {}}, results)
     bench.main(only=("video",), results=results, markdown=markdown)
     assert json.loads(results.read_text())["parts"]["video"][0]["notes"] == {}
+
+
+def test_boxes_of_background_lie_in_the_image_beside_all_faces():
+    rng, size_wh = np.random.default_rng(3), (400, 300)
+    faces = np.array([[0.0, 0, 180, 150], [250, 100, 400, 300]])
+    found = np.concatenate([empty_boxes(faces, size_wh, rng) for _ in range(60)])
+    assert 60 < len(found) < 300
+    assert iou(found, faces).max() < 0.01
+    assert found.min() >= 0 and (found[:, 2:] <= size_wh).all()
+    sides = found[:, 2:] - found[:, :2]
+    np.testing.assert_allclose(sides[:, 0], sides[:, 1])
+    assert 40 <= sides.min() < 60 and 110 < sides.max() <= 150
+    assert len(empty_boxes(np.zeros((0, 4)), size_wh, rng)) == 6
