@@ -42,9 +42,11 @@ def main(
         sys.exit(f"error: {detector}: recall {result['recall']:.4f}, expected {minimum} or more")
 
 
-def measured(network: Detector, data: Path, iou: float) -> dict[str, Any]:
-    """`counts` over the validation images of a data set. iou: a face is found at this or more."""
-    folder = data / "images" / "val"
+def measured(network: Detector, data: Path, iou: float, part: str = "val") -> dict[str, Any]:
+    """`counts` over the images of a data set. iou: a face is found at this or more; part: val, or
+    train for those that the network has seen.
+    """
+    folder = data / "images" / part
     names = sorted(file.name for file in folder.glob("*.jpg"))
     overlaps: list[NDArray[np.float64]] = []  # of every labelled face, -1 where it was missed
     sides: list[NDArray[np.float64]] = []  # of every labelled face
@@ -55,7 +57,7 @@ def measured(network: Detector, data: Path, iou: float) -> dict[str, Any]:
     ):
         if isinstance(image, UnreadableImageError):
             raise image
-        label = data / "labels" / "val" / f"{Path(name).stem}.txt"
+        label = data / "labels" / part / f"{Path(name).stem}.txt"
         faces_xyxy = from_lines(label.read_text(), image.size_wh)
         overlaps.append(matched_iou(faces_xyxy, found, iou))
         sides.append(longer_side(faces_xyxy))

@@ -3,9 +3,10 @@
     python -m tests.bench.detectors --data data/detector/out/wider --faces ../AFLW2000 \\
         --detectors data/detector/yolov5n-wider.onnx other.onnx
 
-data: a data set of `data.detector.wider`; its validation photographs are searched. faces: a corpus
-folder with one annotated face per image, in the layout of AFLW2000; none is left out. Detectors run
-in turn on one thread. Prints the rows of docs/photographs.md.
+data: a data set of `data.detector.wider`; its validation photographs are searched, or, with `--part
+train`, those of its training. faces: a corpus folder with one annotated face per image, in the
+layout of AFLW2000; none is left out. Detectors run in turn on one thread. Prints the rows of
+docs/photographs.md.
 """
 
 import os
@@ -36,6 +37,7 @@ def main(
     faces: Path | None = None,
     input_px: tuple[int, ...] = (320, 640),
     score: float = 0.3,
+    part: str = "val",
 ) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     every = {
@@ -47,7 +49,7 @@ def main(
     times_ms = milliseconds(every, data)
     rows = []
     for (name, px), detector in every.items():
-        row = {"detector": name, "input": px, **shares(measured(detector, data, MIN_IOU))}
+        row = {"detector": name, "input": px, **shares(measured(detector, data, MIN_IOU, part))}
         if faces:
             row[faces.name] = 100 * share_found(detector, faces)
         rows.append({**row, "ms": times_ms[name, px]})
