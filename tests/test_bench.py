@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import tyro
@@ -13,6 +14,7 @@ from tiny_project import ROOT
 
 from hpe_core.common.files import write_json
 from hpe_core.common.stage import OPTIONS
+from hpe_core.evaluation.columns import PYR, TRUE_PYR
 from hpe_core.faces.boxes import iou
 from hpe_core.networks.bins import BinSpec
 from hpe_core.networks.model import BaseNet
@@ -24,7 +26,7 @@ from hpe_core.training.loop import Plan, fit, seeded
 from hpe_core.training.tasks import BaseTask
 from hpe_core.training.views import TrainingFaces, Views
 from tests.bench import __main__ as bench
-from tests.bench import graph, material, measuring, references, scale, table
+from tests.bench import gap, graph, material, measuring, references, scale, table
 from tests.bench.doubt import empty_boxes
 from tests.bench.measuring import from_times
 from tests.bench.rows import cells
@@ -232,3 +234,23 @@ def test_boxes_of_background_lie_in_the_image_beside_all_faces():
     np.testing.assert_allclose(sides[:, 0], sides[:, 1])
     assert 40 <= sides.min() < 60 and 110 < sides.max() <= 150
     assert len(empty_boxes(np.zeros((0, 4)), size_wh, rng)) == 6
+
+
+def test_the_bench_of_gaps_finds_what_was_put_in():
+    """Pitch is predicted at half its size, yaw is right, roll is chance; one face is not read."""
+    rng = np.random.default_rng(0)
+    true = rng.uniform(-20, 20, (400, 3))
+    found = true * [0.5, 1, 0] + rng.normal(0, 5, (400, 3)) * [0, 0, 1]
+    rows = pd.DataFrame(np.hstack([found, true]), columns=[*PYR, *TRUE_PYR])
+    rows = rows.assign(image="x", why=np.where(np.arange(400) == 7, "no_match", None))
+    table = gap.with_errors(rows)
+    assert len(table) == 399
+    told = gap.following(table).set_index("angle")
+    assert told["slope"].tolist() == pytest.approx([0.5, 1, 0], abs=0.05)
+    assert told["correlation"].tolist() == pytest.approx([1, 1, 0], abs=0.1)
+    bands = gap.by_angle(table)
+    assert bands.groupby("angle")["faces"].sum().tolist() == [399] * 3
+    pitch = bands[bands["angle"] == "pitch"]
+    assert pitch["degrees"].tolist() == ["0-15", "15-30"]
+    assert pitch["mean"].diff().iloc[1] > 0.5
+    assert len(gap.near(table.assign(true_yaw=40.0))) == 0
