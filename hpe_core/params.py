@@ -76,6 +76,7 @@ def validate_file(path: Path) -> CropFormat:
         _check_apart(path, name, test, protocols[test.protocol])
     _check_range(path, loaded)
     _check_quotable(path, loaded)
+    _check_boxes(path, loaded)
     _check_weights(path, loaded)
     _check_views(path, loaded)
     _check_precision(path, loaded)
@@ -107,6 +108,17 @@ def _check_range(path: Path, loaded: dict[str, Any]) -> None:
         )
 
 
+def _check_boxes(path: Path, loaded: dict[str, Any]) -> None:
+    """A detector is an .onnx file, published boxes are a folder or tables."""
+    boxes = loaded["boxes"]
+    if (boxes.source == "detector") != (Path(boxes.path).suffix == ".onnx"):
+        expected = "an .onnx file" if boxes.source == "detector" else "the published boxes"
+        raise InputError(
+            f"{path}: boxes.source is {boxes.source}, but boxes.path is {boxes.path!r}; expected "
+            f"{expected}"
+        )
+
+
 def _check_weights(path: Path, loaded: dict[str, Any]) -> None:
     """Weights by the name of torchvision's exist for the backbones that get them."""
     base, students = loaded["base"], loaded["students"]
@@ -125,8 +137,8 @@ def _check_weights(path: Path, loaded: dict[str, Any]) -> None:
             if name not in (there := PRETRAINED.get(backbone, ())):
                 raise InputError(
                     f"{path}: {where}.weights is {weights!r}, but torchvision has no such weights "
-                    f"for {backbone} ({setting}); expected one of {['none', *there]}, or a file of "
-                    "yours"
+                    f"for {backbone} ({setting}); expected one of {['none', *there]}, or a .pth or "
+                    ".safetensors of yours"
                 )
 
 

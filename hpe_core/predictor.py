@@ -27,7 +27,7 @@ from hpe_core.common.geometry import (
     rotation_from_pyr,
 )
 from hpe_core.crops.window import Pixels
-from hpe_core.faces.boxes import centred_inside, shaped
+from hpe_core.faces.boxes import centre, centred_inside, shaped
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.detector import Detections, Detector, non_maximum_suppression
 from hpe_core.faces.following import Follower
@@ -95,7 +95,7 @@ class HeadPose:
         """
         if fov_deg is not None and not 0 < fov_deg < 180:
             raise InputError(f"fov_deg {fov_deg:g}; expected degrees between 0 and 180")
-        if turns < 1:
+        if not isinstance(turns, int) or turns < 1:
             raise InputError(f"turns {turns}; expected 1, for images as they are, or more")
         if network.boxes is None:
             raise InputError(f"{network.path}: does not say how faces are found for it")
@@ -139,6 +139,7 @@ class HeadPose:
         the camera (`geometry.in_camera`), not as seen along the ray to each face: at the edge of a
         picture they are half this angle apart.
         """
+        _check_search(score, border, tiles)
         path = network_path(network)
         if path.suffix == ".pth":
             raise InputError(f"{path}: does not say how its faces are found; see `hpe evaluate`")
@@ -220,8 +221,7 @@ class HeadPose:
         for face in faces:
             pyr_deg = face.pyr_deg
             if self.fov_deg is not None:
-                centre_xy = (face.bbox_xyxy[:2] + face.bbox_xyxy[2:]) / 2
-                pyr_deg = in_camera(pyr_deg, centre_xy, size_wh, self.fov_deg)
+                pyr_deg = in_camera(pyr_deg, centre(face.bbox_xyxy), size_wh, self.fov_deg)
             found.append(replace(face, bbox_xyxy=face.bbox_xyxy * divisor, pyr_deg=pyr_deg))
         return found
 
@@ -283,6 +283,16 @@ class HeadPose:
         return self.detector
 
 
+def _check_search(score: float | None, border: float, tiles: int) -> None:
+    """Raises InputError."""
+    if score is not None and not 0 <= score <= 1:
+        raise InputError(f"score {score}; expected 0 to 1")
+    if not 0 <= border <= 2:
+        raise InputError(f"border {border}; expected 0 to 2, in shares of the longer side")
+    if not isinstance(tiles, int) or tiles < 1:
+        raise InputError(f"tiles {tiles}; expected 1, for images as a whole, or more")
+
+
 def _turned_back(face: FacePose, matrix: Array, degrees: float) -> FacePose:
     """A face of a copy that was turned clockwise by `degrees`, in the image itself."""
     (box,) = turned_back(face.bbox_xyxy[None], matrix)
@@ -317,7 +327,7 @@ def _pixels(image: AnyImage) -> tuple[Pixels, int]:
     if isinstance(image, Image.Image):
         try:
             return rgb_pixels(upright(image)), 1
-        except ValueError as error:
+        except (ValueError, OSError) as error:  # the second: cut off
             raise InputError(f"a PIL image of mode {image.mode}: {error}") from None
     if not isinstance(image, np.ndarray):
         found = type(image).__name__

@@ -82,6 +82,18 @@ def test_a_table_without_rows():
         pytest.param(
             ["quaternion", "pyr"], "qx,qy,qz,qw\n0,0,0,2\n0,0,0,0\n", "row 2: .*zero norm", id="0s"
         ),
+        pytest.param(
+            ["quaternion", "pyr"],
+            "qx,qy,qz,qw\n0,0,0,2\n,,,\n0,0,0,0\n",
+            "row 3: .*zero norm",
+            id="behind a row without a pose",
+        ),
+        pytest.param(
+            ["pyr", "matrix"],
+            "pitch,yaw,roll\n,,\n,,\n1,2,nan\n",
+            "row 3: expected numbers, found NaN",
+            id="NaN behind rows without a pose",
+        ),
     ],
 )
 def test_errors_are_one_line(arguments, given, message):

@@ -110,6 +110,40 @@ def test_a_photograph_beyond_the_limit_has_rows_in_its_own_pixels(place, monkeyp
         assert drawn.size == (64, 64)
 
 
+def test_a_wide_picture_is_drawn_as_it_is_seen(place):
+    """Axes along the ray to each face, as without --fov; the table has the camera's frame."""
+    plain, _ = hpe("i/a.png", "--draw", "plain")
+    wide, _ = hpe("i/a.png", "--fov", "90", "--draw", "wide")
+    first, second = (np.asarray(Image.open(f"{name}/a.png")) for name in ("plain", "wide"))
+    assert np.abs(first.astype(int) - second).mean() < 0.2  # up to rounding
+    (before, *_), (after, *_) = table(plain), table(wide)
+    assert abs(float(before["yaw"]) - float(after["yaw"])) > 3
+
+
+def test_q_ends_all_videos(place, monkeypatch):
+    class Closed:
+        open = False
+        shown = 0
+
+        def show(self, image):
+            self.shown += 1
+
+    window = Closed()
+    monkeypatch.setattr("hpe_core.inference.predict_files.Window", lambda: window)
+    write_video("v.mp4")
+    write_video("w.mp4")
+    out, err = hpe("v.mp4", "w.mp4", "--show")
+    assert window.shown == 1
+    assert {row["frame"] for row in table(out)} == {"0"}
+    assert "frames: 1, faces: 2" in err
+    assert "--show is for videos" in hpe("i/a.png", "--show", code=2)[1]
+
+
+def test_the_address_of_a_stream_is_not_repeated(place):
+    said = hpe("rtsp://admin:secret@cam/x", code=2)[1]
+    assert "give it as --camera" in said and "secret" not in said
+
+
 def test_json_is_one_array_of_the_same_numbers(place):
     rows = json.loads(hpe("i/a.png", "--format", "json")[0])
     for row, same in zip(rows, table(hpe("i/a.png")[0]), strict=True):
@@ -306,7 +340,7 @@ def test_a_video_without_frames_stops_no_other(place):
     out, err = hpe("bare.avi", "v.mp4", "--draw", "d", code=1)
     assert [row["video"] for row in table(out)] == ["v.mp4"] * 4
     assert err.splitlines()[0].startswith(
-        "error: bare.avi: none of its 5 frames can be decoded (codec "
+        "error: bare.avi: damaged or cut off: none of its 5 frames can be decoded (codec "
     )
     assert [path.name for path in Path("d").iterdir()] == ["v.mp4"]
 

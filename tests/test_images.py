@@ -11,9 +11,11 @@ from hpe_core.faces.images import (
     MAX_PIXELS,
     check_image,
     count_oriented,
+    frame_count,
     read_image,
     read_photograph,
     read_upright,
+    upright,
 )
 
 Y, X = np.mgrid[:40, :60]
@@ -98,6 +100,60 @@ def test_every_orientation_is_that_of_pillow(tmp_path, orientation):
         expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     np.testing.assert_array_equal(read_upright(path), expected)
     assert read_upright(path).shape[:2] == ((60, 40) if orientation in (5, 6, 7, 8) else (40, 60))
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_tiff_is_turned_once(tmp_path, orientation, compression):
+    """Pillow turns it while it decodes."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "x.tif"
+    Image.fromarray(RGB).save(path, exif=exif, compression=compression)
+    expected = np.rot90(RGB, {3: 2, 6: -1, 8: 1}[orientation])
+    assert np.abs(read_upright(path).astype(int) - expected).mean() < 8
+    assert check_image(path, turned=True) == expected.shape[:2]
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(upright(image)), read_upright(path))
+
+
+def test_what_the_system_refuses_is_not_called_damage(tmp_path, monkeypatch):
+    path = saved(tmp_path / "x.png")
+
+    def no_access(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    def no_memory(*_, **__):
+        raise MemoryError
+
+    for broken, reason in (
+        (no_access, "Permission denied"),
+        (no_memory, "there is not enough mem"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr("hpe_core.faces.images._to_rgb", broken)
+            with pytest.raises(UnreadableImageError) as error:
+                read_image(path)
+            assert error.value.reason.startswith(reason)
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(UnreadableImageError, match=r"f\.tif: floating-point pixels, expected 8"):
+        read_image(tmp_path / "f.tif")
+
+
+@pytest.mark.parametrize("name", ["x.jfif", "x.JPE", "x"])
+def test_a_very_large_photograph_is_an_image_whatever_its_name(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    Image.fromarray(RGB).save(path, "JPEG")
+    monkeypatch.setenv("HPE_MAX_PIXELS", "1000")
+    assert frame_count(path) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_photographs_warn_of_nothing(tmp_path):
+    """89 megapixels are where Pillow begins to."""
+    path = tmp_path / "x.jpg"
+    Image.new("L", (12_000, 9_000), 90).save(path)
+    assert read_photograph(path)[1] == 2
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,21 @@ def test_a_codec_that_opencv_lacks_is_named_and_not_called_damage(tmp_path, capf
     with pytest.raises(UnreadableFileError) as error:
         media.open_video(tmp_path / "v.mp4")
     named = codec.decode()
-    said = f"none of its 5 frames can be decoded (codec {named});"
+    said = f"none of its 5 frames can be decoded (codec {named}); if other players show it,"
     assert error.value.reason.lower().startswith(said)
     assert capfd.readouterr() == ("", "")
+
+
+def test_frames_of_a_codec_that_opencv_has_are_called_damaged(tmp_path, capfd):
+    write_video(tmp_path / "v.mp4", [grey(level) for level in range(5)])
+    content = (tmp_path / "v.mp4").read_bytes()
+    at = content.index(b"mdat") + 4
+    size = int.from_bytes(content[at - 8 : at - 4], "big") - 8
+    (tmp_path / "v.mp4").write_bytes(content[:at] + bytes(size) + content[at + size :])
+    with pytest.raises(UnreadableFileError) as error:
+        media.open_video(tmp_path / "v.mp4")
+    assert error.value.reason.startswith("damaged or cut off: none of its 5 frames can be decoded")
+    assert "convert" not in error.value.reason
 
 
 @pytest.mark.parametrize(
@@ -222,8 +234,33 @@ def test_numbered_frames_that_are_none_or_no_images_are_named(tmp_path):
         media.open_video(tmp_path / "%d.png")
     Image.fromarray(grey(1)).save(tmp_path / "1.png")
     (tmp_path / "2.png").write_bytes(b"junk")
-    with pytest.raises(UnreadableFileError, match=r"2\.png: no image"):
-        read(tmp_path / "%d.png")
+    assert [complaint.split(": ")[1] for complaint in read(tmp_path / "%d.png")[2]] == [
+        "no image, or a damaged one"
+    ]
+
+
+def test_a_damaged_frame_is_named_and_those_after_it_are_read(tmp_path):
+    for number in range(4):
+        Image.fromarray(grey(50 * number)).save(tmp_path / f"{number}.png")
+    (tmp_path / "1.png").write_bytes(b"junk")
+    _, frames, complaints = read(tmp_path / "%d.png")
+    assert [frame.pixels[0, 0, 0] for frame in frames] == [0, 100, 150]
+    assert [frame.index for frame in frames] == [0, 2, 3]
+    (complaint,) = complaints
+    assert f"{tmp_path}/1.png: no image" in complaint
+
+
+@pytest.mark.parametrize(("size_hw", "beside"), [((96, 128), 0), ((48, 32), 16), ((12, 64), 18)])
+def test_frames_of_another_size_are_fitted_into_the_first(tmp_path, size_hw, beside):
+    """As large as the first allows, in the middle."""
+    write_video(tmp_path / "v.mp4", [grey(200), grey(200, size_hw), grey(200)])
+    _, frames, _ = read(tmp_path / "v.mp4")
+    assert [frame.pixels.shape for frame in frames] == [(48, 64, 3)] * 3
+    fitted = frames[1].pixels[..., 0].astype(int)
+    rows, columns = (fitted > 100).any(1), (fitted > 100).any(0)
+    black = [~rows, ~columns][0 if size_hw == (12, 64) else 1]
+    assert black.sum() == pytest.approx(2 * beside, abs=2)
+    assert black[: max(beside - 1, 0)].all()
 
 
 def test_a_file_that_has_a_percent_sign_is_itself(tmp_path):
@@ -236,11 +273,12 @@ def test_a_file_that_has_a_percent_sign_is_itself(tmp_path):
     ("camera", "message"),
     [
         pytest.param("97", "camera 97: OpenCV gets no picture", id="number"),
-        pytest.param(
-            "rtsp://localhost:1/live", "stream localhost-live: OpenCV gets no", id="stream"
-        ),
+        pytest.param("rtsp://localhost:1/live", "stream localhost-1: OpenCV gets no", id="stream"),
         pytest.param("front", "camera 'front'; expected a number from 0, or rtsp", id="a name"),
         pytest.param("-1", "camera '-1'; expected a number", id="negative"),
+        pytest.param("9" * 11, "camera '9+'; expected a number", id="too large for a number"),
+        pytest.param("rtsp://[::1/x", "stream stream: OpenCV gets no", id="no address"),
+        pytest.param("ftp://a:secret@cam/x", r"camera ftp:…; expected a", id="another protocol"),
     ],
 )
 def test_no_camera_is_one_line(capfd, camera, message):
@@ -252,9 +290,10 @@ def test_no_camera_is_one_line(capfd, camera, message):
 @pytest.mark.parametrize(
     ("address", "name"),
     [
-        ("rtsp://admin:secret@10.0.0.7:554/h264/ch1?token=secret", "10.0.0.7-h264-ch1"),
-        ("http://cam.example.org/video.mjpg", "cam.example.org-video.mjpg"),
-        ("udp://@:1234", ""),
+        ("rtsp://admin:secret@10.0.0.7:554/h264/ch1?token=secret", "10-0-0-7-554"),
+        ("http://cam.example.org/user=admin_password=secret.mjpg", "cam-example-org"),
+        ("udp://@:1234", "1234"),
+        ("rtsp://[::1/x", "stream"),
     ],
 )
 def test_a_stream_is_named_without_what_is_secret(address, name):
@@ -275,7 +314,7 @@ def test_a_stream_is_read_over_http(tmp_path):
             server.shutdown()
             thread.join()
     assert [round(frame.pixels.mean() / 40) for frame in frames] == list(range(5))
-    assert frames[0].source.name == "127.0.0.1-v.mp4"
+    assert frames[0].source.name == f"127-0-0-1-{server.server_port}"
     assert video.live
 
 
@@ -294,7 +333,6 @@ class Screen:
             "imshow": lambda _, image: self.shown.append(image),
             "waitKey": lambda _: next(self.keys, -1),
             "getWindowProperty": lambda *_: visible,
-            "destroyWindow": lambda _: self.shown.append("closed"),
         }
         for name, function in patched.items():
             monkeypatch.setattr(live.cv2, name, function)
@@ -316,7 +354,9 @@ def test_a_window_shows_until_a_key_or_its_cross_ends_it(monkeypatch, key, visib
     screen = Screen(monkeypatch, [key], visible)
     red = grey(0)
     red[..., 0] = 255
-    assert live.Window().show(red) is goes_on
+    window = live.Window()
+    window.show(red)
+    assert window.open is goes_on
     assert screen.shown[0][0, 0].tolist() == [0, 0, 255]  # OpenCV's order
 
 

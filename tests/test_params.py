@@ -223,6 +223,16 @@ def test_labels_beyond_the_bins_are_refused(tmp_path, degrees):
             id="a student without the newer weights",
         ),
         pytest.param(
+            {"boxes.source": "detector", "boxes__path": "mine/boxes.csv"},
+            r"boxes\.source is detector, but boxes\.path is 'mine/boxes\.csv'; expected an \.onnx",
+            id="a table as a detector",
+        ),
+        pytest.param(
+            {"boxes.source": "published", "boxes__path": "mine/net.onnx"},
+            r"boxes\.source is published, but boxes\.path is 'mine/net\.onnx'; expected the publ",
+            id="a network as published boxes",
+        ),
+        pytest.param(
             {"distill.views": 4, "augment__rotate_deg": 0.0},
             r"distill\.views is 4, but augment\.rotate_deg is 0: .* the same",
             id="views that do not differ",
@@ -264,7 +274,8 @@ def test_which_weights_there_are_is_what_torchvision_says(backbone):
 def test_a_path_that_a_shell_would_change_is_refused(tmp_path, key, sign):
     with pytest.raises(InputError, match=f"{key} is .*expected a path without"):
         validate_file(changed(tmp_path, key, f"a{sign}b"))
-    validate_file(changed(tmp_path, key, "my corpora/it's (2), & more; *.pth"))
+    ending = ".onnx" if key == "boxes.path" else ".pth"
+    validate_file(changed(tmp_path, key, f"my corpora/it's (2), & more; *{ending}"))
 
 
 def test_check_writes_how_crops_are_made(tmp_path):

@@ -117,6 +117,29 @@ def test_large_photographs_are_found_in_their_own_pixels(place, image, tmp_path,
         np.testing.assert_allclose(table, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"score": 50}, "score 50; expected 0 to 1"),
+        ({"score": float("nan")}, "score nan; expected"),
+        ({"border": -0.3}, "border -0.3; expected 0 to 2"),
+        ({"border": float("nan")}, "border nan; expected"),
+        ({"tiles": -2}, "tiles -2; expected 1"),
+        ({"turns": 1.5}, "turns 1.5; expected 1"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(place, options, message):
+    with pytest.raises(InputError, match=message):
+        HeadPose.load(place(), **options)
+
+
+def test_a_pil_image_that_is_cut_off_is_named(place, image, tmp_path):
+    content = (tmp_path / "i.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="a PIL image of mode RGB: "):
+        HeadPose.load(place()).predict(Image.open(tmp_path / "cut.png"))
+
+
 def test_how_the_detector_searches_is_the_users_and_no_border_is_taken_over(place):
     """The training's border was meant for the training's images."""
     detector = HeadPose.load(place(border=0.5)).detector

@@ -892,6 +892,21 @@ def test_a_network_that_answers_nan_teaches_nobody(done, tmp_path):
     assert not (tmp_path / "t.h5").exists()
 
 
+def test_an_error_inside_a_loader_is_no_death(done, tmp_path, monkeypatch):
+    """torch raises it again in the main process, and says where it was caught."""
+    words = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback …"
+
+    def fit(*_: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("hpe_core.training.run.fit", fit)
+    with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader"):
+        train_base.main(
+            params=done / "params.yaml", crops=done / TRAIN, seed=1, weights=NONE,
+            work=tmp_path / "w", network=tmp_path / "n.safetensors", history=tmp_path / "h.csv",
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -123,8 +123,8 @@ def predict(
     """
     if bool(paths) == (camera is not None):
         raise typer.BadParameter("give PATHs or --camera, and not both.")
-    if stream := next((path for path in paths or [] if STREAM.match(str(path))), None):
-        raise typer.BadParameter(f"{stream} is the address of a stream: give it as --camera.")
+    if any(STREAM.match(str(path)) for path in paths or []):
+        raise typer.BadParameter("a PATH is the address of a stream: give it as --camera.")
     if smooth is not None and not smooth > 0:
         raise typer.BadParameter(f"--smooth is {smooth:g}; expected seconds > 0.")
     if turns > 1 and detect_every is not None:

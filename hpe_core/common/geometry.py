@@ -79,18 +79,12 @@ def direction(pyr_deg: ArrayLike) -> Array:
     return -rotation_from_pyr(pyr_deg)[..., 2]
 
 
-def in_camera(
-    pyr_deg: ArrayLike, centre_xy: ArrayLike, size_wh: ArrayLike, fov_deg: float
-) -> Array:
-    """Poses in the camera's frame, of faces cut out of a wide picture: R_ray · R.
+def ray_rotation(centre_xy: ArrayLike, size_wh: ArrayLike, fov_deg: float) -> Array:
+    """R_ray: the smallest rotation from a camera's optical axis to the ray through a pixel.
 
-    A network sees a crop as if the camera had been turned towards that face. R_ray is the smallest
-    rotation that turns it so: from the optical axis to the ray through the face.
-
-    pyr_deg (... x 3): as read from crops. centre_xy (... x 2): of the faces, pixels; size_wh
-    (... x 2): of the picture, whose middle is on the optical axis; fov_deg: the angle that its
-    width covers, of a camera without lens distortion. Returns ... x 3 degrees, on the branch of
-    each pose.
+    centre_xy (... x 2): pixels; size_wh (... x 2): of the picture, whose middle is on the optical
+    axis; fov_deg: the angle that its width covers, of a camera without lens distortion. Returns
+    ... x 3 x 3.
     """
     size = np.asarray(size_wh, dtype=np.float64)
     focal_px = size[..., :1] / 2 / np.tan(np.radians(fov_deg) / 2)
@@ -102,7 +96,20 @@ def in_camera(
     # Rodrigues' formula about z x ray = (-y, x, 0)
     turned = np.stack([zero, zero, x, zero, zero, y, -x, -y, zero], axis=-1)
     cross = turned.reshape(*x.shape, 3, 3)
-    rotation = np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None]
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z)[..., None, None])
+
+
+def in_camera(
+    pyr_deg: ArrayLike, centre_xy: ArrayLike, size_wh: ArrayLike, fov_deg: float
+) -> Array:
+    """Poses in the camera's frame, of faces cut out of a wide picture: R_ray · R.
+
+    A network sees a crop as if the camera had been turned towards that face.
+
+    pyr_deg (... x 3): as read from crops; centre_xy (... x 2): of the faces; all others as in
+    `ray_rotation`. Returns ... x 3 degrees, on the branch of each pose.
+    """
+    rotation = ray_rotation(centre_xy, size_wh, fov_deg)
     return pyr_near(rotation @ rotation_from_pyr(pyr_deg), pyr_deg)
 
 

@@ -4,6 +4,7 @@ import atexit
 import gc
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 
 import tyro
@@ -24,6 +25,7 @@ def run(main: Callable[..., None]) -> None:
     """
     gc.freeze()  # what was imported stays: it need not be looked at again
     atexit.register(gc.unfreeze)  # Python's end needs to
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata, with paths of Pillow's
     gc.enable()  # off since pipeline/__init__.py
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

@@ -22,7 +22,7 @@ Where = dict[Column, Annotated[list[str], Field(min_length=1)]]  # of the face t
 class Data(Section):
     """root: the folder of the corpora."""
 
-    root: str
+    root: Annotated[str, Field(min_length=1)]
 
 
 class Dataset(Section):

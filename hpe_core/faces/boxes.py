@@ -37,6 +37,12 @@ def area(bbox_xyxy: ArrayLike) -> Array:
     return np.clip(b[..., 2:] - b[..., :2], 0, None).prod(-1)
 
 
+def centre(bbox_xyxy: ArrayLike) -> Array:
+    """(x, y): (... x 4) → (... x 2)."""
+    b = np.asarray(bbox_xyxy, dtype=np.float64)
+    return (b[..., :2] + b[..., 2:]) / 2
+
+
 def pixels_inside(bbox_xyxy: ArrayLike, size_wh: tuple[int, int]) -> Array:
     """Number of image pixels in a box with truncated corners: (... x 4) → (...).
 
@@ -49,9 +55,8 @@ def pixels_inside(bbox_xyxy: ArrayLike, size_wh: tuple[int, int]) -> Array:
 
 def centred_inside(bbox_xyxy: ArrayLike, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
     """Whether a box's centre lies in the image: (... x 4) → (...). False for NaN (no box)."""
-    b = np.asarray(bbox_xyxy, dtype=np.float64)
-    centre = (b[..., :2] + b[..., 2:]) / 2
-    return np.asarray(((centre >= 0) & (centre <= size_wh)).all(-1))
+    middle = centre(bbox_xyxy)
+    return np.asarray(((middle >= 0) & (middle <= size_wh)).all(-1))
 
 
 def square(bbox_xyxy: ArrayLike) -> Array:
@@ -68,5 +73,5 @@ def scale(bbox_xyxy: ArrayLike, factor: float) -> Array:
 
 
 def _around(bbox_xyxy: Array, size_wh: Array) -> Array:
-    centre = (bbox_xyxy[..., :2] + bbox_xyxy[..., 2:]) / 2
-    return np.concatenate([centre - size_wh / 2, centre + size_wh / 2], axis=-1)
+    middle = centre(bbox_xyxy)
+    return np.concatenate([middle - size_wh / 2, middle + size_wh / 2], axis=-1)

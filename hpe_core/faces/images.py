@@ -45,6 +45,10 @@ _JPEG = (b"\xff\xd8\xff",)
 END_OF_FILE = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 
 
+class FloatPixelsError(ValueError):
+    """An image whose pixels are floating-point numbers, without a range that means white."""
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """The whole image as H x W x 3 uint8, RGB.
 
@@ -87,6 +91,7 @@ def upright(image: Image.Image) -> Image.Image:
 
     Only that tag is looked at, and no metadata is written: others may be damaged.
     """
+    image.load()  # Pillow turns a TIFF then, and takes its tag away
     orientation = _orientation(image)
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
@@ -104,7 +109,7 @@ def frame_count(path: Path) -> int:
     The second picture of many cameras' JPEG files, such as a preview, is no frame.
     """
     try:
-        with _open(path) as image:
+        with _open(path, reduced=True) as image:
             return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
     except UnreadableImageError:
         return 0
@@ -197,20 +202,25 @@ def _open(path: Path, *, reduced: bool = False) -> Iterator[Image.Image]:
         if _begins_with(path, 4, _HEIF):
             reason = "a HEIC image, which Pillow does not decode; convert it to JPEG"
         raise UnreadableImageError(path, reason) from None
+    except FloatPixelsError as error:
+        raise UnreadableImageError(path, str(error)) from None
+    except MemoryError:
+        raise UnreadableImageError(path, "there is not enough memory to decode it") from None
     except Exception as error:  # its decoders raise SyntaxError, IndexError and others
-        raise UnreadableImageError(path, f"damaged or cut off: {_first_line(error)}") from error
+        told = isinstance(error, OSError) and error.errno  # by the system: no access, for example
+        reason = _first_line(error) if told else f"damaged or cut off: {_first_line(error)}"
+        raise UnreadableImageError(path, reason) from error
 
 
 def _header(path: Path, limit: int) -> Image.Image:
-    """Pillow refuses images beyond a limit of its own, of which its header is read nevertheless."""
+    """An image without its pixels. Pillow warns of large ones, and refuses larger ones: JPEG files
+    are opened past its check, since they can be reduced, and ours follows.
+    """
+    if _begins_with(path, 0, _JPEG):
+        return JpegImageFile(path)
     if Image.MAX_IMAGE_PIXELS and limit > Image.MAX_IMAGE_PIXELS:  # raised by the user
         Image.MAX_IMAGE_PIXELS = limit
-    try:
-        return Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError:
-        if not _begins_with(path, 0, _JPEG):
-            raise
-        return JpegImageFile(path)
+    return Image.open(path, formats=FORMATS)
 
 
 def _reduce(image: Image.Image) -> int:
@@ -231,7 +241,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image, dtype=np.int64) >> 8
         image = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("floating-point pixels, expected 8 or 16 bits")
+        raise FloatPixelsError("floating-point pixels, expected 8 or 16 bits")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -37,21 +37,27 @@ class Convention:
     from_pyr: Callable[[Array], Array]
 
 
-def convert_poses(values: Array, source: Convention, target: Convention) -> Array:
+def convert_poses(
+    values: Array, source: Convention, target: Convention, rows: Sequence[int] | None = None
+) -> Array:
     """Poses in another convention: values (N x source's columns) → (N x target's columns).
 
     Between conventions of pitch, yaw and roll, angles keep their Euler branch; from all others they
-    come with |yaw| ≤ 90°. Raises InputError naming the first row that is no pose.
+    come with |yaw| ≤ 90°. Raises InputError naming the first row that is no pose. rows: their
+    numbers; None counts from 1.
     """
+    numbers = range(1, len(values) + 1) if rows is None else rows
     finite = np.isfinite(values).all(-1)
     if not finite.all():
-        raise InputError(f"row {finite.argmin() + 1}: expected numbers, found NaN or infinity")
+        raise InputError(
+            f"row {numbers[int(finite.argmin())]}: expected numbers, found NaN or infinity"
+        )
     try:
         pyr_deg = source.to_pyr(values)
     except InputError:
         raise
     except ValueError:  # once more row by row, to name the row
-        for row, one in enumerate(values, start=1):
+        for row, one in zip(numbers, values, strict=True):
             try:
                 source.to_pyr(one[None])
             except ValueError as error:

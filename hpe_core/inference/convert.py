@@ -65,15 +65,18 @@ def convert_table(stream: TextIO, source: Convention, target: Convention) -> pd.
     numbers = np.flatnonzero(given) + 1
     poses = [_floats(row, f"row {n}: ") for n, row in zip(numbers, values[given], strict=True)]
     converted = np.full((len(values), len(target.columns)), np.nan)
-    converted[given] = _convert(np.array(poses).reshape(-1, values.shape[1]), source, target)
+    rows_given = np.array(poses).reshape(-1, values.shape[1])
+    converted[given] = _convert(rows_given, source, target, numbers.tolist())
     before = list(rows)[: list(rows).index(source.columns[0])]
     at = sum(name in others for name in before)
     result = pd.DataFrame(converted, columns=list(target.columns))
     return pd.concat([others.iloc[:, :at], result, others.iloc[:, at:]], axis=1)
 
 
-def _convert(values: Array, source: Convention, target: Convention) -> Array:
-    return convert_poses(values, source, target).round(9) + 0.0  # no -0.0
+def _convert(
+    values: Array, source: Convention, target: Convention, rows: list[int] | None = None
+) -> Array:
+    return convert_poses(values, source, target, rows).round(9) + 0.0  # no -0.0
 
 
 def _floats(words: Iterable[str], where: str = "") -> Array:

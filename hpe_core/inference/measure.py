@@ -19,6 +19,7 @@ from hpe_core.common.table_files import DETECTED_BOX
 from hpe_core.crops.window import Pixels, rotated_window
 from hpe_core.evaluation.columns import ORDER, PYR, STD_PYR, TRUE_PYR
 from hpe_core.evaluation.metrics import FACE_MEASURES, mae_by_yaw, summary
+from hpe_core.faces.boxes import centre
 from hpe_core.faces.cut import cut_face
 from hpe_core.faces.face_rows import box_of
 from hpe_core.faces.images import read_corpus_image
@@ -73,7 +74,7 @@ def predict_faces(
     cut = faces.table[~not_cut].reset_index(drop=True)
     found = np.concatenate(angles)
     if fov_deg is not None:
-        middle_xy = (cut[DETECTED_BOX[:2]].to_numpy() + cut[DETECTED_BOX[2:]].to_numpy()) / 2
+        middle_xy = centre(cut[DETECTED_BOX].to_numpy())
         found[:, :3] = in_camera(found[:, :3], middle_xy, np.array(sizes_wh), fov_deg)
     numbers = np.hstack([cut[DETECTED_BOX], found, direction(found[:, :3]), cut[PYR]])
     table = cut[["face_id", "image", ORDER, "box_source"]].join(

@@ -34,6 +34,7 @@ _NUMBER = re.compile(r"%[0-9]*d")
 _IMAGES_AHEAD = 4  # images prefetched: 1 GB, if all have the largest size that is read
 DEFAULT_FPS = 25.0  # of frames in files, and of a video or camera that does not report its own
 _WHOLE = 0.9  # of the frames or the time that a header announces, which is often an estimate
+_DECODED = ("h264", "avc1", "hevc", "hvc1", "hev1", "mp4v", "fmp4", "mjpg", "vp80", "vp90")
 _MAX_TICKS = 65_535  # in a second of an .mp4's mp4v stream
 
 
@@ -104,7 +105,7 @@ class Capture(Protocol):
 class NumberedFrames:
     """The images of a pattern such as frames/%05d.png by rising number, as a `Capture`.
 
-    Numbers may be missing. `retrieve` raises UnreadableImageError for what is no image.
+    Numbers may be missing. `retrieve` raises UnreadableFileError for what is no image.
     """
 
     def __init__(self, pattern: Path) -> None:
@@ -145,12 +146,20 @@ class Video:
         """All frames; can be called once. Calls `complain` for a file that is cut off."""
         began, index, time_s = time.monotonic(), 0, 0.0
         grabbed = True
-        while grabbed and (found := self._capture.retrieve())[0]:
+        while grabbed:
+            try:
+                done, bgr = self._capture.retrieve()
+            except UnreadableFileError as error:  # one of numbered files
+                complain(error)
+                index, grabbed = index + 1, self._capture.grab()
+                continue
+            if not done:
+                break
             # not every container has timestamps
             time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 or index / self.fps
             if self.live:
                 time_s = time.monotonic() - began
-            pixels = np.ascontiguousarray(found[1][..., ::-1], dtype=np.uint8)
+            pixels = np.ascontiguousarray(bgr[..., ::-1], dtype=np.uint8)
             yield Frame(self.source, pixels, index, time_s)
             index += 1
             grabbed = self._capture.grab()
@@ -177,8 +186,11 @@ def open_video(path: Path) -> Video:
     count = int(max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     if not capture.grab():
         codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
-        advice = "if other players show it, convert it to H.264"
-        reason = f"none of its {count} frames can be decoded (codec {codec}); {advice}"
+        reason = f"none of its {count} frames can be decoded (codec {codec})"
+        if codec.lower() in _DECODED:
+            reason = f"damaged or cut off: {reason}"
+        else:
+            reason += "; if other players show it, convert it to H.264"
         raise UnreadableFileError(path, printable(reason))
     return Video(path, capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS, count, capture)
 
@@ -202,26 +214,27 @@ def writable_fps(fps: float) -> float:
 
 @contextmanager
 def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
-    """A function that appends a frame (H x W x 3 uint8, RGB; all of one size) to an .mp4 (mp4v).
+    """A function that appends a frame (H x W x 3 uint8, RGB) to an .mp4 (mp4v).
 
-    The file is written whole or not at all. The codec needs even sides and drops an odd row or
-    column; fps is rounded to what it can express. OpenCV reports no failed write, so the frames of
-    the file are counted: raises InputError where some are missing, or where OpenCV takes none.
+    Frames of another size than the first are fitted into it, with black beside them. The file is
+    written whole or not at all. The codec needs even sides and drops an odd row or column; fps is
+    rounded to what it can express. OpenCV reports no failed write, so the frames of the file are
+    counted: raises InputError where some are missing, or where OpenCV takes none.
     """
     rate = writable_fps(fps)
     with atomic(path) as temporary:
         inner = temporary.with_suffix(".mp4")  # OpenCV chooses the container by the suffix
-        writer, written = cv2.VideoWriter(), 0
+        writer, written, size_hw = cv2.VideoWriter(), 0, (0, 0)
 
         def write(frame_rgb: Pixels) -> None:
-            nonlocal written
-            height, width = frame_rgb.shape[:2]
+            nonlocal written, size_hw
             if not written:
+                size_hw = height, width = frame_rgb.shape[:2]
                 mp4v = cv2.VideoWriter.fourcc(*"mp4v")
                 if not writer.open(str(inner), cv2.CAP_FFMPEG, mp4v, rate, (width, height)):
                     what = f"{width} x {height} pixels at {rate:g} frames/s"
                     raise InputError(f"{path}: OpenCV writes no .mp4 of {what}")
-            writer.write(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2BGR))
+            writer.write(cv2.cvtColor(_fitted(frame_rgb, size_hw), cv2.COLOR_RGB2BGR))
             written += 1
 
         try:
@@ -238,3 +251,16 @@ def video_writer(path: Path, fps: float) -> Iterator[Callable[[Pixels], None]]:
         finally:
             writer.release()
             inner.unlink(missing_ok=True)
+
+
+def _fitted(image: Pixels, size_hw: tuple[int, int]) -> Pixels:
+    """The whole image as large as a size allows, in its middle; black beside it."""
+    if image.shape[:2] == size_hw:
+        return image
+    (height, width), (room_h, room_w) = image.shape[:2], size_hw
+    factor = min(room_h / height, room_w / width)
+    h, w = max(1, round(height * factor)), max(1, round(width * factor))
+    top, left = (room_h - h) // 2, (room_w - w) // 2
+    canvas = np.zeros((*size_hw, 3), np.uint8)
+    canvas[top : top + h, left : left + w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
+    return canvas

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from hpe_core.common.errors import InputError
 from hpe_core.common.files import printable
-from hpe_core.common.geometry import ANGLES, DIRECTION
+from hpe_core.common.geometry import ANGLES, DIRECTION, pyr_from_rotation, ray_rotation
 from hpe_core.crops.window import Pixels
+from hpe_core.faces.boxes import centre
 from hpe_core.faces.images import frame_count
 from hpe_core.inference.draw import draw_face
 from hpe_core.inference.live import Window, open_camera
@@ -87,7 +88,7 @@ class ImageRun:
             own: OutputRow = {"image": printable(str(frame.source))}
             yield from _rows(own, numbers, faces, frame.divisor)
             if target := self.drawings[frame.source]:
-                write_png(_draw_faces(frame, numbers, faces), target)
+                write_png(_draw_faces(frame, numbers, faces, head_pose.fov_deg), target)
 
 
 @dataclass
@@ -111,8 +112,8 @@ class VideoRun:
                 yield from self._rows_of(video, target, head_pose)
             except InputError as error:
                 self.tally.complain(error)
-        if self.window:
-            self.window.close()
+            if self.window and not self.window.open:
+                break
 
     def _rows_of(
         self, video: Video, target: Path | None, head_pose: HeadPose
@@ -138,11 +139,13 @@ class VideoRun:
                 own: OutputRow = {"video": video_name, "frame": frame.index, "time_s": time_s}
                 yield from _rows(own, numbers, faces)
                 if write or self.window:
-                    drawn = _draw_faces(frame, numbers, faces)
+                    drawn = _draw_faces(frame, numbers, faces, head_pose.fov_deg)
                     if write:
                         write(drawn)
-                    if self.window and not self.window.show(drawn):
-                        break
+                    if self.window:
+                        self.window.show(drawn)
+                        if not self.window.open:
+                            break
 
 
 def plan_run(
@@ -210,8 +213,16 @@ def _rows(
         yield {**own, "face": number, **dict(zip(POSE_COLUMNS, rounded, strict=True))}
 
 
-def _draw_faces(frame: Frame, numbers: Sequence[int], faces: Sequence[FacePose]) -> Pixels:
+def _draw_faces(
+    frame: Frame, numbers: Sequence[int], faces: Sequence[FacePose], fov_deg: float | None
+) -> Pixels:
+    """fov_deg: of poses in the camera's frame, which are drawn as they are seen along the ray."""
     image = frame.pixels
     for number, face in reversed(list(zip(numbers, faces, strict=True))):  # the surest on top
-        image = draw_face(image, face.bbox_xyxy, face.pyr_deg, number)
+        pyr_deg = face.pyr_deg
+        if fov_deg is not None:
+            size_wh = (image.shape[1], image.shape[0])
+            ray = ray_rotation(centre(face.bbox_xyxy), size_wh, fov_deg)
+            pyr_deg = pyr_from_rotation(ray.T @ face.rotation)
+        image = draw_face(image, face.bbox_xyxy, pyr_deg, number)
     return image

@@ -76,7 +76,7 @@ def train(
         raise InputError(f"{crops.path}: {error} Faces of the batch: {lost}") from error
     except (RuntimeError, ConnectionError, EOFError) as error:
         # The last two: the loader process died while it was passing on a batch.
-        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+        if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
             raise
         # Its end may be noticed only later: torch would raise an error of its own, wherever we are.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
