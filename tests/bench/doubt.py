@@ -1,6 +1,6 @@
 """Does a network doubt where there is no face to read?
 
-    python -m tests.bench.doubt --data data/detector/out/wider [--network photo-resnet8]
+    python -m tests.bench.doubt --data data/detector/out/wider [--network photo-resnet10]
 
 data: a data set of `data.detector.wider`. The network reads the annotated faces of its validation
 photographs, of at least 40 pixels, and as large boxes of background at random places. Prints which
@@ -26,7 +26,7 @@ MIN_SIDE_PX, MAX_SIDE_PX, TRIES = 40, 150, 6  # of boxes of background, tries in
 BOUNDS_DEG = (8, 10, 12, 15)
 
 
-def main(*, data: Path, network: str = "photo-resnet8") -> None:
+def main(*, data: Path, network: str = "photo-resnet10") -> None:
     head_pose, rng = HeadPose.load(network), np.random.default_rng(0)
     faces: list[float] = []
     background: list[float] = []
