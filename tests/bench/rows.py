@@ -163,21 +163,17 @@ def cells(swept: Tensor, grid: Any, pyr_deg: Tensor, k_max: int) -> dict[tuple[i
     }
 
 
+def paper_views(size_hw: tuple[int, int]) -> Views:
+    """Section 4.3."""
+    return Views(size_hw, 0.5, 15.0, 0.0, 1.0, photometric_p=0.5, blur_max_px=7, seed=0)
+
+
 def loader(folder: Path) -> list[Row]:
     """One process on one core, as one worker of many is."""
     px, n, rows = PAPER["px"], 64, []
     faces = material.photographs(folder, n)
     chain, size_hw = references.photometric(px, 0.5, 7), (px, px)
-    views = Views(
-        size_hw,
-        flip_p=0.5,
-        rotate_deg=15.0,
-        max_shift=0.0,
-        max_scale=1.0,
-        photometric_p=0.5,
-        blur_max_px=7,
-        seed=0,
-    )
+    views = paper_views(size_hw)
     rng = np.random.default_rng(0)
 
     def reference() -> None:
@@ -254,16 +250,7 @@ def fitted(backbone: str, px: int, batch: int, n: int, drawn: bool) -> dict[str,
     """Seconds of `fit` after its warm-up, of these waiting for views, and of the bare steps."""
     keep_memory()
     specs = [BinSpec(b) for b in (1.0, 2.0, 3.0, 4.0)]
-    views = Views(
-        (px, px),
-        flip_p=0.5,
-        rotate_deg=15.0,
-        max_shift=0.0,
-        max_scale=1.0,
-        photometric_p=0.5,
-        blur_max_px=7,
-        seed=0,
-    )
+    views = paper_views((px, px))
     task = BaseTask(seeded(lambda: BaseNet(backbone, specs), 0))
     fabric = Waiting(devices=1, precision="bf16-mixed" if ON_GPU else "32-true")
     with tempfile.TemporaryDirectory() as folder:
