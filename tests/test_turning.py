@@ -66,6 +66,7 @@ class Told(HeadPose):
     """Finds what it is told, in pixels of each turned copy; the copies come in order."""
 
     def __init__(self, readings: dict[int, list[FacePose]], turns: int) -> None:
+        self.fov_deg = None
         self.turns, self._told = turns, iter([readings.get(n, []) for n in range(turns)])
 
     def _find_upright(self, images):
