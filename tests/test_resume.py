@@ -105,6 +105,30 @@ def test_a_signal_within_a_constructor_leaves_no_traceback():
     assert ran.stderr == "stopped: nothing new is saved\n"
 
 
+LOST = """
+import os, signal, time
+from hpe_core.common.stage import run
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+def main():
+    Last()
+    time.sleep(60)
+
+run(main)
+"""
+
+
+def test_a_signal_within_a_destructor_is_not_lost():
+    """Python ignores what is raised there, and would go on for the minute."""
+    ran = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=30)
+    assert ran.returncode == 130
+    assert ran.stderr == "stopped: nothing new is saved\n"
+
+
 def test_a_run_that_diverges_names_the_faces(inputs, tmp_path):
     params = yaml.safe_load((inputs / "params.yaml").read_text())
     params["base"]["lr"] = 1.0e30

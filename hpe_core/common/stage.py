@@ -2,10 +2,14 @@
 
 import atexit
 import gc
+import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
+from threading import Timer
+from typing import Any
 
 import tyro
 
@@ -45,6 +49,15 @@ def run(main: Callable[..., None]) -> None:
 def _stop(number: int, frame: object) -> None:
     # Loader processes may have got the signal, too, and torch would raise an error as they die.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # The interrupt may fall into a constructor of torch: what is half made prints as it dies.
-    sys.unraisablehook = lambda _: None
+    sys.unraisablehook = partial(_again, number)
     raise KeyboardInterrupt
+
+
+def _again(number: int, lost: Any) -> None:
+    """An interrupt that falls into a destructor is lost there: it comes once more.
+
+    Nothing else is said: one that falls into a constructor of torch leaves half an object, whose
+    destructor would print its own error.
+    """
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        Timer(0.02, os.kill, [os.getpid(), number]).start()  # wakes the main thread, too
