@@ -207,16 +207,7 @@ def test_students_of_every_run_have_a_seed_that_no_base_network_has():
 def test_a_flipped_view_gets_the_flipped_label_and_the_flipped_target():
     arrays, teacher = Arrays(6), Teacher(6, 1)
     teacher.phi_deg[:] = 0
-    views = Views(
-        SIZE,
-        flip_p=1.0,
-        rotate_deg=0.0,
-        max_shift=0.0,
-        max_scale=1.0,
-        photometric_p=0.0,
-        blur_max_px=3,
-        seed=0,
-    )
+    views = replace(PLAIN, flip_p=1.0, seed=0)
     item = TrainingFaces(arrays, np.array([3, 5]), views, teacher.phi_deg, teacher)[(0, 1)]
     np.testing.assert_array_equal(item["images"], arrays.pixels[5][2:-2, 2:-2][:, ::-1])
     np.testing.assert_allclose(item["pyr_deg"], flip_pyr(arrays.pyr_deg[5]), rtol=1e-6)
@@ -297,16 +288,7 @@ def test_a_student_may_rotate_further_than_its_teacher():
     """Section 4.3 as the paper may mean it: face and label rotate, the cached target does not."""
     arrays, teacher = Arrays(6), Teacher(6, 1)
     teacher.phi_deg[:] = 0
-    views = Views(
-        SIZE,
-        flip_p=0.0,
-        rotate_deg=15.0,
-        max_shift=0.0,
-        max_scale=1.0,
-        photometric_p=0.0,
-        blur_max_px=3,
-        seed=0,
-    )
+    views = replace(PLAIN, rotate_deg=15.0, seed=0)
     faces = TrainingFaces(arrays, np.arange(6), views, teacher.phi_deg, teacher)
     rolls = []
     for epoch in range(20):
